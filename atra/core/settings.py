@@ -1,0 +1,95 @@
+"""Settings: the one reader of the environment, of `.env` and of `atra.toml`.
+
+Every variable starts with `ATRA_`; a wrong value fails at start with the variable's name. Repositories stand in
+`atra.toml`, looked for in the working directory and then in ATRA's home, or where `ATRA_CONFIG` says.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from atra.core.errors import BadInput
+from atra.core.redaction import Redactor
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class RepositorySettings(BaseModel):
+    """One repository ATRA may repair, as `[repositories.NAME]` in `atra.toml`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: Path
+    test_command: str | None = None
+    python: Path | None = None
+    policy: Literal["branch", "merge", "push"] = "branch"
+    protected: tuple[str, ...] = ()  # glob patterns no patch may touch, besides the standing ones
+    allowed: tuple[str, ...] = ()  # glob patterns lifted from the standing protection
+
+
+class Settings(BaseSettings):
+    """All of ATRA's settings with their defaults; see the module's docstring for where they are read."""
+
+    model_config = SettingsConfigDict(env_prefix="ATRA_", env_file=".env", extra="ignore", env_nested_delimiter="__")
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".atra", description="embedded data, sockets, logs")
+    database_url: SecretStr | None = Field(None, description="PostgreSQL; embedded when unset")
+    redis_url: SecretStr | None = Field(None, description="Redis for results, flags and, by default, messages")
+    broker_url: SecretStr | None = Field(None, description="broker of its own; the Redis above when unset")
+    message_key: SecretStr | None = Field(None, description="signs every Celery message when set")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
+    memory_mib: Annotated[int, Field(ge=64)] = 2048
+    shards: Annotated[int, Field(ge=1, le=256)] = Field(
+        default_factory=lambda: max(1, min(8, os.cpu_count() or 1)), description="how many tasks share one search"
+    )
+    budget_s: Seconds = Field(300.0, description="wall time one repair may take")
+    lease_s: Seconds = Field(15.0, description="how long a step is held without a heartbeat")
+    sweep_s: Seconds = Field(20.0, description="how often stuck runs are looked for")
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(5, description="tries of one step before it is poison")
+
+    repositories: dict[str, RepositorySettings] = {}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read in this order: arguments, environment, `.env`, `atra.toml`."""
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, _toml_file())
+
+    def redactor(self) -> Redactor:
+        """Return a redactor that knows every secret in these settings."""
+        secrets = (getattr(self, name) for name in type(self).model_fields)
+        return Redactor(secret.get_secret_value() for secret in secrets if isinstance(secret, SecretStr))
+
+
+def _toml_file() -> Path:
+    if named := os.environ.get("ATRA_CONFIG"):
+        return Path(named)
+    home = Path(os.environ.get("ATRA_HOME") or Path.home() / ".atra")
+    return next((file for file in (Path("atra.toml"), home / "atra.toml") if file.is_file()), Path("atra.toml"))
+
+
+@cache
+def load_settings() -> Settings:
+    """Return this process's settings, read once.
+
+    Raises:
+        BadInput: a value is wrong; the message names the variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "__".join(str(part) for part in first["loc"])
+        raise BadInput(f"ATRA_{where.upper()}: {first['msg']}") from error

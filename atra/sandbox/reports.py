@@ -1,0 +1,55 @@
+"""What a run of tests inside a box tells: outcomes, where errors passed, which lines ran."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "hung"]
+
+GREEN: frozenset[str] = frozenset({"passed", "skipped", "xfailed", "xpassed"})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a traceback inside the repository."""
+
+    path: str  # relative to the repository's root
+    line: int
+    function: str
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """One test's outcome. `frames` run from the outermost to the innermost, those inside the repository only."""
+
+    __test__ = False
+
+    id: str
+    outcome: Outcome
+    seconds: float
+    error_type: str = ""
+    message: str = ""
+    frames: tuple[Frame, ...] = ()
+    text: str = ""  # the traceback as the runner prints it, shortened in the middle
+
+
+@dataclass(frozen=True)
+class TestReport:
+    """A whole run. An id missing from `results` was collected and never ran.
+
+    `lines` maps test id -> path -> lines that it ran, for the repository's own files outside the tests' own modules
+    too; it is empty when coverage was not asked for.
+    """
+
+    __test__ = False
+
+    collected: tuple[str, ...]
+    results: tuple[TestResult, ...]
+    lines: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()  # what went wrong while collecting, one text per module
+    seconds: float = 0.0
+    complete: bool = False  # False: the runner was stopped or ended before its last test
+
+    def by_id(self) -> dict[str, TestResult]:
+        """Return the results by test id."""
+        return {result.id: result for result in self.results}
