@@ -145,7 +145,7 @@ class MissingPart(Permanent):
 class SandboxUnavailable(MissingPart):
     """Code cannot be run safely here: {0}"""
 
-    hint = "Install bubblewrap (`apt-get install bubblewrap`), or accept the risk in so many words with ATRA_SANDBOX=none."
+    hint = "Install bubblewrap (`apt-get install bubblewrap`), or accept the risk explicitly with ATRA_SANDBOX=none."
 
 
 class StackUnavailable(MissingPart):

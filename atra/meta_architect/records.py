@@ -1,0 +1,130 @@
+"""The facts of one repair, from the failing test to the commit, each made by one step and never changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from atra.core.edits import Patch
+from atra.sandbox.reports import TestResult
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be repaired, as asked for.
+
+    `tests` are the ids that matter (all failing ones when empty). `test_command` empty means pytest. `python` empty
+    means the repository's own `.venv`, else ATRA's interpreter. `revision` is the full id of the base commit.
+    """
+
+    repository: str  # its name, for people and trailers
+    path: str  # the working tree's root, absolute
+    revision: str
+    subfolder: str = ""  # where the tests are run from, relative to the root
+    tests: tuple[str, ...] = ()
+    test_command: str = ""
+    python: str = ""
+    include_uncommitted: bool = False
+    commit: bool = True
+    policy: str = "branch"
+    protected: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    generator: str = "auto"
+    budget_s: float = 300.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The suite on the base revision, run in a box.
+
+    `failing` are to be repaired; `passing` must stay green; `aside` are left out, by id, each with the reason (flaky,
+    needs the network, lacks a tool, not asked for). `lines` are those each failing test ran; `passing_hits` counts, per
+    path and line, the passing tests that ran it.
+    """
+
+    failing: tuple[TestResult, ...]
+    passing: tuple[str, ...]
+    aside: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    lines: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
+    passing_hits: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line under suspicion. `score` in [0, 1], larger is more suspect; `reasons` say why, in words."""
+
+    path: str
+    line: int
+    score: float
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Where to look, most suspect first; ties by path and line."""
+
+    places: tuple[Place, ...]
+    error_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A patch somebody proposes. `score` orders the stream, larger first; `template` names what made it."""
+
+    patch: Patch
+    template: str
+    path: str
+    line: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Plausible:
+    """A candidate that passed the screen. `rank` is its place in the whole stream, from 1."""
+
+    candidate: Candidate
+    rank: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """What one shard did: how many candidates, at what speed, what passed, and the best that did not."""
+
+    plausible: tuple[Plausible, ...]
+    tried: int
+    seconds: float
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    best: Plausible | None = None  # the candidate that turned most failing tests green without being plausible
+    best_fixed: int = 0
+    exhausted: bool = False  # the stream ended before the budget did
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Plausible candidates in the order in which they are to be verified."""
+
+    ranked: tuple[Plausible, ...]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the cold, full runs proved: the winner with its files, or why each choice was refused."""
+
+    winner: Plausible | None
+    files: Mapping[str, str] = field(default_factory=dict)  # new contents by path
+    diff: str = ""
+    passing_after: tuple[str, ...] = ()
+    failing_after: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    confidence: float = 0.0
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Where the repair landed."""
+
+    branch: str
+    commit: str
+    base: str
+    files: tuple[str, ...]
