@@ -4,6 +4,7 @@ Pydantic does the work (its `TypeAdapter` reads plain dataclasses), so a row wri
 field's name instead of half-loading.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -12,9 +13,7 @@ from pydantic import TypeAdapter
 R = TypeVar("R")
 
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def to_json(record: object) -> Any:

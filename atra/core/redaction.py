@@ -20,10 +20,6 @@ _NAMED = re.compile(
     rf"(?i)\b({_SECRET_NAME})([\"']?\s*[=:]\s*)(?:(?:bearer|basic)\s+)?"
     r"(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&)\]}\"']+)"
 )
-_NAME = r"[\w.-]*(?:passw(?:or)?d|passwd|secret|token(?!s)|api[_-]?key|apikey|private[_-]?key|credential|authorization|cookie|session[_-]?id|dsn)[\w.-]*"
-_NAMED = re.compile(
-    rf"(?i)\b({_SECRET_NAME})([\"']?\s*[=:]\s*)(?:(?:bearer|basic)\s+)?(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&)\]}}\"']+)"
-)
 _NAME = re.compile(rf"(?i)^{_SECRET_NAME}$")
 _SHAPES = re.compile(
     r"""
