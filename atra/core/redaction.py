@@ -18,7 +18,7 @@ _WORDS = (
 _SECRET_NAME = rf"[\w.-]*(?:{_WORDS})[\w.-]*"
 _NAMED = re.compile(
     rf"(?i)\b({_SECRET_NAME})([\"']?\s*[=:]\s*)(?:(?:bearer|basic)\s+)?"
-    r"(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&)\]}\"']+)"
+    r"(\[redacted\]|\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&)\]}\"']+)"
 )
 _NAME = re.compile(rf"(?i)^{_SECRET_NAME}$")
 _SHAPES = re.compile(
