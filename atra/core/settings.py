@@ -50,7 +50,8 @@ class Settings(BaseSettings):
     )
     budget_s: Seconds = Field(300.0, description="wall time one repair may take")
     lease_s: Seconds = Field(15.0, description="how long a step is held without a heartbeat")
-    sweep_s: Seconds = Field(20.0, description="how often stuck runs are looked for")
+    sweep_s: Seconds = Field(10.0, description="how often stuck runs are looked for")
+    patience_s: Seconds = Field(10.0, description="how long a message may stay unheard before the run is sent again")
     max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(5, description="tries of one step before it is poison")
 
     repositories: dict[str, RepositorySettings] = {}

@@ -1,0 +1,98 @@
+"""A run is a flow that should happen; its steps say how far it is. These are the records, storage keeps them."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def new_id(prefix: str) -> str:
+    """Return a fresh id: the prefix and 12 letters or digits (59 bits), easy to read out and to type."""
+    return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(12))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One flow, from the asking to its end. `due_at` is when it is sent again if nothing is heard of it."""
+
+    id: str
+    kind: str
+    state: Literal["open", "ended"]
+    outcome: str | None
+    reason: str | None
+    input: Mapping[str, Any]
+    failure_id: str | None
+    cancel_requested: bool
+    dispatches: int
+    due_at: datetime
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run. Shards of one name share a position; a position starts when all before it are settled."""
+
+    run_id: str
+    name: str
+    shard: int
+    position: int
+    state: Literal["ready", "leased", "settled", "failed"]
+    attempt: int
+    fence: int
+    owner: str | None
+    lease_until: datetime | None
+    progress: Mapping[str, Any] | None
+    output: Any
+    error: Mapping[str, Any] | None
+    started_at: datetime | None
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on a step, until the lease ends or a later fence is given out."""
+
+    run: Run
+    name: str
+    shard: int
+    attempt: int
+    fence: int
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a step cannot be claimed now.
+
+    `settled`: it is done; `ended`: its run is over; `leased`: somebody holds it; `early`: a step before it is not done;
+    `poison`: it was tried too often, and its run has just been ended with that reason.
+    """
+
+    why: Literal["settled", "ended", "leased", "early", "poison"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ends: an outcome for programs, a sentence for people."""
+
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What a heartbeat learns: whether the step is still held, and whether the run is to be cancelled."""
+
+    held: bool
+    cancelled: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a flow: (name, number of shards) in order."""
+
+    kind: str
+    steps: tuple[tuple[str, int], ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Keeps records and hands them back. Every table stands in `tables`; each store call is its own short transaction."""

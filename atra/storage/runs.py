@@ -1,0 +1,307 @@
+"""Runs and steps: claim, heartbeat, settle, and finding what is stuck.
+
+All instants are the database's (`clock_timestamp()`), so a worker whose clock jumps neither loses nor steals a step.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Interval, Row, and_, cast, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from atra.core.errors import LeaseLost, RunConflict, UnknownRun
+from atra.core.runs import Claim, Ending, Plan, Pulse, Refusal, Run, Step
+from atra.storage.database import transaction
+from atra.storage.tables import runs, steps
+
+_now = func.clock_timestamp()
+
+PATIENCE_S = 10.0
+"""How long a message may lie in a queue before the run is sent again the first time; doubled with every sending."""
+
+_LONGEST_PATIENCE_S = 600.0
+
+
+def _after(seconds: float | ColumnElement[float]) -> ColumnElement[Any]:
+    return _now + cast(func.make_interval(0, 0, 0, 0, 0, 0, seconds), Interval)
+
+
+class RunStore:
+    """Keeps runs and steps. Safe to share between threads; each call is one transaction."""
+
+    def __init__(self, engine: Engine, *, patience_s: float = PATIENCE_S) -> None:
+        self._engine = engine
+        self._patience_s = patience_s
+
+    def open(self, run_id: str, plan: Plan, given: Mapping[str, Any], failure_id: str | None = None) -> Run:
+        """Write down that this flow should happen, and return it; opening the same id again changes nothing.
+
+        Raises:
+            RunConflict: the failure has another open run.
+        """
+        rows = [
+            {"run_id": run_id, "name": name, "shard": shard, "position": position}
+            for position, (name, shards) in enumerate(plan.steps)
+            for shard in range(shards)
+        ]
+        row = {"id": run_id, "kind": plan.kind, "input": dict(given), "failure_id": failure_id}
+        try:
+            with transaction(self._engine) as db:
+                opened = db.execute(insert(runs).values(row).on_conflict_do_nothing(index_elements=[runs.c.id]))
+                if opened.rowcount:
+                    db.execute(insert(steps), rows)
+        except IntegrityError as error:
+            raise RunConflict(failure_id, self._open_run_of(failure_id)) from error
+        return self.get(run_id)
+
+    def get(self, run_id: str) -> Run:
+        """Return the run.
+
+        Raises:
+            UnknownRun: there is none with this id.
+        """
+        with transaction(self._engine) as db:
+            row = db.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+        if row is None:
+            raise UnknownRun(run_id)
+        return _run(row)
+
+    def find(self, prefix: str) -> Run:
+        """Return the one run whose id starts with the prefix.
+
+        Raises:
+            UnknownRun: none does, or several do.
+        """
+        with transaction(self._engine) as db:
+            rows = db.execute(select(runs).where(runs.c.id.startswith(prefix, autoescape=True)).limit(2)).all()
+        if len(rows) != 1 or not prefix:
+            raise UnknownRun(prefix)
+        return _run(rows[0])
+
+    def recent(self, limit: int = 20, *, failure_id: str | None = None) -> list[Run]:
+        """Return the newest runs, newest first."""
+        query = select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+        if failure_id is not None:
+            query = query.where(runs.c.failure_id == failure_id)
+        with transaction(self._engine) as db:
+            return [_run(row) for row in db.execute(query)]
+
+    def steps(self, run_id: str) -> list[Step]:
+        """Return the run's steps in order of position and shard."""
+        query = select(steps).where(steps.c.run_id == run_id).order_by(steps.c.position, steps.c.shard)
+        with transaction(self._engine) as db:
+            return [_step(row) for row in db.execute(query)]
+
+    def outputs(self, run_id: str, name: str) -> list[Any]:
+        """Return what the settled shards of a step put out, in order of shard."""
+        query = (
+            select(steps.c.output)
+            .where(steps.c.run_id == run_id, steps.c.name == name, steps.c.state == "settled")
+            .order_by(steps.c.shard)
+        )
+        with transaction(self._engine) as db:
+            return list(db.execute(query).scalars())
+
+    def claim(
+        self, run_id: str, name: str, shard: int, *, owner: str, lease_s: float, max_attempts: int
+    ) -> Claim | Refusal:
+        """Take the step for `lease_s` seconds, or say why it cannot be taken now.
+
+        A lease that ran out counts as an attempt; the attempt after the last one allowed ends the run as `error`.
+        """
+        this = and_(steps.c.run_id == run_id, steps.c.name == name, steps.c.shard == shard)
+        with transaction(self._engine) as db:
+            run_row = db.execute(select(runs).where(runs.c.id == run_id).with_for_update(key_share=True)).one_or_none()
+            if run_row is None:
+                raise UnknownRun(run_id)
+            step = db.execute(select(steps, (steps.c.lease_until > _now).label("held")).where(this)).one()
+            if why := _refusal(db, run_row, step):
+                return Refusal(why)  # type: ignore[arg-type]
+            if step.attempt >= max_attempts:
+                reason = f"step {name} ended without a result {step.attempt} times; it is not tried again"
+                error = {**(step.error or {}), "type": "Poison", "error": reason}
+                db.execute(update(steps).where(this).values(state="failed", error=error, lease_until=None))
+                _end(db, run_id, Ending("error", reason))
+                return Refusal("poison")
+            taken = db.execute(
+                update(steps)
+                .where(this)
+                .values(
+                    state="leased",
+                    owner=owner,
+                    attempt=steps.c.attempt + 1,
+                    fence=steps.c.fence + 1,
+                    lease_until=_after(lease_s),
+                    started_at=func.coalesce(steps.c.started_at, _now),
+                )
+                .returning(steps.c.attempt, steps.c.fence)
+            ).one()
+            _push_due(db, run_id)
+        return Claim(_run(run_row), name, shard, taken.attempt, taken.fence)
+
+    def heartbeat(self, claim: Claim, lease_s: float, progress: Mapping[str, Any] | None = None) -> Pulse:
+        """Extend the lease and write down how far the work is; learn whether it is still ours and still wanted."""
+        values: dict[str, Any] = {"lease_until": _after(lease_s)}
+        if progress is not None:
+            values["progress"] = dict(progress)
+        with transaction(self._engine) as db:
+            held = db.execute(update(steps).where(_held(claim)).values(values)).rowcount == 1
+            if held:
+                _push_due(db, claim.run.id)
+            row = db.execute(
+                select(runs.c.cancel_requested, runs.c.state).where(runs.c.id == claim.run.id)
+            ).one_or_none()
+        return Pulse(held and row is not None and row.state == "open", row is None or row.cancel_requested)
+
+    def settle(self, claim: Claim, output: Any, ending: Ending | None = None) -> None:
+        """Write down the step's output and, with an ending, end the run, in one transaction.
+
+        Raises:
+            LeaseLost: another worker took the step, or the run is over; nothing was written.
+        """
+        with transaction(self._engine) as db:
+            open_run = exists().where(runs.c.id == claim.run.id, runs.c.state == "open")
+            done = db.execute(
+                update(steps)
+                .where(_held(claim), open_run)
+                .values(state="settled", output=output, error=None, lease_until=None, settled_at=_now)
+            )
+            if done.rowcount != 1:
+                raise LeaseLost(claim.run.id, claim.name)
+            if ending is not None:
+                _end(db, claim.run.id, ending)
+            else:
+                db.execute(
+                    update(runs).where(runs.c.id == claim.run.id).values(due_at=_after(self._patience_s), dispatches=1)
+                )
+
+    def release(self, claim: Claim, error: Mapping[str, Any]) -> None:
+        """Give the step back after a transient failure, so that it can be claimed again at once."""
+        with transaction(self._engine) as db:
+            db.execute(update(steps).where(_held(claim)).values(state="ready", error=dict(error), lease_until=None))
+            db.execute(
+                update(runs)
+                .where(runs.c.id == claim.run.id, runs.c.state == "open")
+                .values(due_at=_after(self._patience_s))
+            )
+
+    def fail(self, claim: Claim, error: Mapping[str, Any], ending: Ending) -> None:
+        """End the run because this step cannot succeed.
+
+        Raises:
+            LeaseLost: another worker took the step; nothing was written.
+        """
+        with transaction(self._engine) as db:
+            done = db.execute(
+                update(steps)
+                .where(_held(claim))
+                .values(state="failed", error=dict(error), lease_until=None, settled_at=_now)
+            )
+            if done.rowcount != 1:
+                raise LeaseLost(claim.run.id, claim.name)
+            _end(db, claim.run.id, ending)
+
+    def cancel(self, run_id: str) -> None:
+        """Ask the run to stop: at the next heartbeat where a step is held, else at once."""
+        with transaction(self._engine) as db:
+            asked = db.execute(
+                update(runs).where(runs.c.id == run_id, runs.c.state == "open").values(cancel_requested=True)
+            )
+            held = exists().where(steps.c.run_id == run_id, steps.c.state == "leased", steps.c.lease_until > _now)
+            if asked.rowcount and not db.execute(select(held)).scalar_one():
+                _end(db, run_id, Ending("cancelled", "cancelled on request"))
+
+    def take_due(self, limit: int = 100) -> list[Run]:
+        """Return open runs of which nothing was heard for too long, and count a sending for each.
+
+        Several sweepers may ask at once: each run is handed to one. A run that lies in a long queue is sent again ever
+        more rarely, so copies do not pile up.
+        """
+        overdue = (
+            select(runs.c.id)
+            .where(runs.c.state == "open", runs.c.due_at <= _now)
+            .order_by(runs.c.due_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        with transaction(self._engine) as db:
+            rows = db.execute(_sent(self._patience_s).where(runs.c.id.in_(overdue)).returning(runs)).all()
+        return [_run(row) for row in rows]
+
+    def mark_sent(self, run_id: str) -> None:
+        """Count a sending, and let the run be until its patience ends."""
+        with transaction(self._engine) as db:
+            db.execute(_sent(self._patience_s).where(runs.c.id == run_id, runs.c.state == "open"))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many runs are open, overdue, and ended, and how many steps are leased."""
+        overdue = and_(runs.c.state == "open", runs.c.due_at <= _now)
+        with transaction(self._engine) as db:
+            row = db.execute(
+                select(
+                    func.count().filter(runs.c.state == "open"),
+                    func.count().filter(overdue),
+                    func.count().filter(runs.c.state == "ended"),
+                )
+            ).one()
+            leased = select(func.count()).where(steps.c.state == "leased", steps.c.lease_until > _now)
+            return dict(zip(("open", "overdue", "ended"), row, strict=True)) | {
+                "leased": db.execute(leased).scalar_one()
+            }
+
+    def _open_run_of(self, failure_id: str | None) -> str | None:
+        with transaction(self._engine) as db:
+            return db.execute(
+                select(runs.c.id).where(runs.c.failure_id == failure_id, runs.c.state == "open")
+            ).scalar_one_or_none()
+
+
+def _refusal(db: Connection, run: Row[Any], step: Row[Any]) -> str | None:
+    if step.state == "settled":
+        return "settled"
+    if run.state == "ended":
+        return "ended"
+    if step.state == "leased" and step.held:
+        return "leased"
+    earlier = exists().where(
+        steps.c.run_id == run.id, steps.c.position < step.position, or_(steps.c.state != "settled")
+    )
+    return "early" if db.execute(select(earlier)).scalar_one() else None
+
+
+def _held(claim: Claim) -> ColumnElement[bool]:
+    return and_(
+        steps.c.run_id == claim.run.id,
+        steps.c.name == claim.name,
+        steps.c.shard == claim.shard,
+        steps.c.state == "leased",
+        steps.c.fence == claim.fence,
+    )
+
+
+def _end(db: Connection, run_id: str, ending: Ending) -> None:
+    db.execute(
+        update(runs)
+        .where(runs.c.id == run_id, runs.c.state == "open")
+        .values(state="ended", outcome=ending.outcome, reason=ending.reason, ended_at=_now)
+    )
+
+
+def _push_due(db: Connection, run_id: str) -> None:
+    """A run whose steps are held is due when the last of their leases ends."""
+    last = select(func.max(steps.c.lease_until)).where(steps.c.run_id == run_id, steps.c.state == "leased")
+    db.execute(update(runs).where(runs.c.id == run_id, runs.c.state == "open").values(due_at=last.scalar_subquery()))
+
+
+def _sent(patience_s: float) -> Any:
+    wait = func.least(patience_s * func.power(2, func.least(runs.c.dispatches, 10)), _LONGEST_PATIENCE_S)
+    return update(runs).values(dispatches=runs.c.dispatches + 1, due_at=_after(wait))
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(**row._mapping)
+
+
+def _step(row: Row[Any]) -> Step:
+    return Step(**row._mapping)

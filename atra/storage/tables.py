@@ -1,0 +1,94 @@
+"""Every table of ATRA, under one metadata. Instants are kept by the database's own clock, in UTC."""
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_now = text("clock_timestamp()")
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("repository", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("error_type", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("urgent", Boolean, nullable=False, server_default=text("false")),
+    Column("count", Integer, nullable=False, server_default=text("1")),
+    Column("path", Text, nullable=False),  # what triage decided: repair, report, …
+    Column("reason", Text, nullable=False),
+    Column("latest", JSONB, nullable=False),  # the newest report, redacted
+    Column("first_seen_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("last_seen_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    CheckConstraint("state IN ('open', 'repaired', 'closed')", name="state"),
+    Index("uq_failures_repository_fingerprint", "repository", "fingerprint", unique=True),
+    Index("ix_failures_last_seen_at", "last_seen_at"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("outcome", Text),
+    Column("reason", Text),
+    Column("input", JSONB, nullable=False),
+    Column("failure_id", Text, ForeignKey("failures.id")),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("dispatches", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("ended_at", DateTime(timezone=True)),
+    CheckConstraint("state IN ('open', 'ended')", name="state"),
+    CheckConstraint("(state = 'ended') = (outcome IS NOT NULL AND ended_at IS NOT NULL)", name="ended_has_outcome"),
+    Index("uq_runs_open_failure_id", "failure_id", unique=True, postgresql_where=text("state = 'open'")),
+    Index("ix_runs_open_due_at", "due_at", postgresql_where=text("state = 'open'")),
+    Index("ix_runs_created_at", "created_at"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True, server_default=text("0")),
+    Column("position", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default="ready"),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("fence", Integer, nullable=False, server_default=text("0")),
+    Column("owner", Text),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("progress", JSONB),
+    Column("output", JSONB),
+    Column("error", JSONB),
+    Column("started_at", DateTime(timezone=True)),
+    Column("settled_at", DateTime(timezone=True)),
+    CheckConstraint("state IN ('ready', 'leased', 'settled', 'failed')", name="state"),
+    CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="leased_until"),
+)

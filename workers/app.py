@@ -1,0 +1,75 @@
+"""The Celery application: celeryconfig's data, the settings' addresses and keys, and every task module."""
+
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init, worker_ready
+
+from atra.core.logs import configure as configure_logs
+from atra.core.settings import Settings
+from atra.wiring import wiring
+from workers import broker_guard, signing
+
+TASK_MODULES = ("workers.self_repair", "workers.maintenance")
+
+
+def make_app(settings: Settings) -> Celery:
+    """Return the application for these settings; connecting is left to the first use."""
+    broker_guard.install()
+    app = Celery("atra", include=TASK_MODULES)
+    app.config_from_object("celeryconfig")
+    redis_url = _reveal(settings.redis_url)
+    app.conf.update(
+        broker_url=_reveal(settings.broker_url) or redis_url,
+        result_backend=redis_url,
+        redbeat_redis_url=redis_url,
+    )
+    if not app.conf.broker_url.startswith(("redis", "rediss", "sentinel")):
+        app.conf.broker_transport_options = {}
+    for entry in app.conf.beat_schedule.values():
+        entry["schedule"] = settings.sweep_s
+    if settings.message_key:
+        name = signing.register(settings.message_key.get_secret_value())
+        app.conf.update(
+            task_serializer=name,
+            result_serializer=name,
+            accept_content=[signing.CONTENT_TYPE],
+            result_accept_content=[signing.CONTENT_TYPE],
+        )
+    return app
+
+
+def _reveal(secret: Any) -> str:
+    return secret.get_secret_value() if secret else ""
+
+
+app = make_app(wiring().settings)
+
+
+@setup_logging.connect
+def _set_up_logging(**_: Any) -> None:
+    settings = wiring().settings
+    configure_logs(settings.redactor(), settings.log_level)
+
+
+@worker_process_init.connect
+def _forget_parents_connections(**_: Any) -> None:
+    """A connection inherited over a fork belongs to the parent."""
+    wiring().after_fork()
+
+
+@worker_ready.connect
+def _look_for_stuck_runs(sender: Any, **_: Any) -> None:
+    """A worker that starts may be the one that was missing; beat might be the one that is missing now."""
+    sender.app.send_task("maintenance.sweep", expires=60)
+
+
+@task_prerun.connect
+def _bind(task: Any, task_id: str, args: Any, **_: Any) -> None:
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+
+
+@task_postrun.connect
+def _unbind(**_: Any) -> None:
+    structlog.contextvars.clear_contextvars()

@@ -1,0 +1,27 @@
+"""Tasks that keep the rest going: the sweeper, and beat's sign of life."""
+
+import structlog
+
+from atra.wiring import wiring
+from workers.app import app
+from workers.pipelines import send
+from workers.task import AtraTask
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(base=AtraTask, name="maintenance.sweep", time_limit=120, soft_time_limit=100)  # type: ignore[untyped-decorator]
+def sweep() -> int:
+    """Send every run again of which nothing was heard for too long; return how many."""
+    runs = wiring().runs
+    due = runs.take_due()
+    for run in due:
+        log.warning("run sent again", run_id=run.id, dispatches=run.dispatches)
+        send(app, runs, run)
+    return len(due)
+
+
+@app.task(base=AtraTask, name="maintenance.tick", time_limit=30, ignore_result=True)  # type: ignore[untyped-decorator]
+def tick() -> None:
+    """Write down that beat fires and that a worker hears it."""
+    wiring().signals.beat_seen()

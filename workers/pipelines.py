@@ -1,0 +1,46 @@
+"""The system on one page: each flow is a plan of durable steps, and the Celery canvas that carries it.
+
+    self_repair   reproduce -> diagnose -> propose -> try x shards -> choose -> verify -> commit
+
+A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
+time or again. Messages carry the run's id and the shard's number, nothing else.
+"""
+
+from celery import Celery, Signature, chain, group
+
+from atra.core.runs import Plan, Run, Step
+from atra.storage.runs import RunStore
+
+SELF_REPAIR = "self_repair"
+
+
+def self_repair(shards: int) -> Plan:
+    """Return the plan that turns a failing test into a verified commit."""
+    alone = ("reproduce", "diagnose", "propose"), ("choose", "verify", "commit")
+    before, after = ([(name, 1) for name in names] for names in alone)
+    return Plan(SELF_REPAIR, (*before, ("try", shards), *after))
+
+
+def canvas(app: Celery, run: Run, steps: list[Step]) -> Signature:
+    """Return the chain of the run's steps that are not settled; shards of one step become a group, and so a chord."""
+    names = list(dict.fromkeys(step.name for step in steps))
+    links = []
+    for name in names:
+        shards = [step for step in steps if step.name == name]
+        if all(step.state == "settled" for step in shards):
+            continue
+        signatures = [_signature(app, run, step, alone=len(shards) == 1) for step in shards]
+        links.append(signatures[0] if len(signatures) == 1 else group(signatures))
+    return chain(*links)
+
+
+def send(app: Celery, runs: RunStore, run: Run) -> None:
+    """Send the run's canvas; whatever copies are under way already do no harm."""
+    canvas(app, run, runs.steps(run.id)).apply_async()
+
+
+def _signature(app: Celery, run: Run, step: Step, *, alone: bool) -> Signature:
+    shown = f"run={run.id}" if alone else f"run={run.id} shard={step.shard}"
+    return app.signature(
+        f"{run.kind}.{step.name}", args=(run.id, step.shard), immutable=True, argsrepr=shown, kwargsrepr=""
+    )

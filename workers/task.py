@@ -1,0 +1,169 @@
+"""AtraTask, and the shell that makes a durable step of a plain function: claim, work with a heartbeat, settle.
+
+A copy of a message that finds its step settled returns at once, and one that finds it held elsewhere stops its own
+chain, so that sending a whole chain again is always safe.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import structlog
+from celery import Task
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
+
+from atra.core.errors import AtraError, LeaseLost, Transient, as_facts
+from atra.core.records import from_json, to_json
+from atra.core.runs import Claim, Ending, Refusal, Run
+from atra.storage.runs import RunStore
+from atra.wiring import Wiring, wiring
+
+log = structlog.get_logger(__name__)
+R = TypeVar("R")
+
+
+class AtraTask(Task):  # type: ignore[misc]
+    """Retries what is worth another try, with backoff; there is no other retry loop in ATRA."""
+
+    max_retries = 5
+    acks_late = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except Transient as error:
+            countdown = min(30, 2**self.request.retries)
+            log.warning("trying again", error=str(error), countdown_s=countdown)
+            raise self.retry(exc=error, countdown=countdown) from error
+
+
+class Work:
+    """A step under way: what it was given, whether to go on, and how far it is.
+
+    Args:
+        claim: the right to this step.
+        runs: where heartbeats go.
+        lease_s: how long the claim holds without one.
+    """
+
+    def __init__(self, claim: Claim, runs: RunStore, wired: Wiring) -> None:
+        self.claim = claim
+        self.run: Run = claim.run
+        self.wired = wired
+        self._runs = runs
+        self._lease_s = wired.settings.lease_s
+        self._over = threading.Event()
+        self._progress: Mapping[str, Any] | None = None
+        self._cancelled = False
+
+    def given(self, kind: type[R]) -> R:
+        """Return the run's input as a record."""
+        return from_json(kind, self.run.input)
+
+    def output_of(self, name: str, kind: type[R]) -> R:
+        """Return what an earlier step of this run put out."""
+        return self.outputs_of(name, kind)[0]
+
+    def outputs_of(self, name: str, kind: type[R]) -> list[R]:
+        """Return what the shards of an earlier step put out, in order."""
+        return [from_json(kind, output) for output in self._runs.outputs(self.run.id, name)]
+
+    def report(self, **progress: Any) -> None:
+        """Say how far the step is; the next heartbeat writes it down."""
+        self._progress = progress
+
+    def over(self) -> bool:
+        """Return whether to stop: the run was cancelled, or the step is somebody else's by now."""
+        return self._over.is_set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._cancelled
+
+    @contextmanager
+    def heartbeat(self) -> Iterator[None]:
+        """Extend the lease from a thread of its own while the body works."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(self._lease_s / 3):
+                try:
+                    pulse = self._runs.heartbeat(self.claim, self._lease_s, self._progress)
+                except AtraError as error:
+                    log.warning("no heartbeat", error=str(error))
+                    continue
+                self._cancelled = self._cancelled or pulse.cancelled
+                if not pulse.held or pulse.cancelled:
+                    self._over.set()
+
+        thread = threading.Thread(target=beat, name=f"heartbeat-{self.run.id}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join(timeout=5)
+
+
+StepFunction = Callable[[Work], tuple[Any, Ending | None]]
+"""What a step is to its shell: from the work to its output (a record, or None) and, where the run ends, how."""
+
+
+def run_step(task: Task, name: str, run_id: str, shard: int, work_on: StepFunction) -> str:
+    """Claim the step, do it, settle it; return the run's id.
+
+    Raises:
+        Ignore: this copy of the message has nothing to do, and its chain stops.
+        Transient: the step was given back and is worth another try.
+    """
+    wired = wiring()
+    settings = wired.settings
+    structlog.contextvars.bind_contextvars(run_id=run_id, step=name, shard=shard)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    claim = wired.runs.claim(
+        run_id, name, shard, owner=owner, lease_s=settings.lease_s, max_attempts=settings.max_attempts
+    )
+    if isinstance(claim, Refusal):
+        if claim.why in {"settled", "ended"}:
+            return run_id
+        log.info("nothing to do here", why=claim.why)
+        raise Ignore(claim.why)
+    work = Work(claim, wired.runs, wired)
+    log.info("step claimed", attempt=claim.attempt, fence=claim.fence)
+    if claim.run.cancel_requested:
+        wired.runs.fail(claim, {"type": "Cancelled", "error": "cancelled"}, Ending("cancelled", "cancelled on request"))
+        return run_id
+    try:
+        with work.heartbeat():
+            output, ending = work_on(work)
+        if work.cancelled:
+            ending = Ending("cancelled", "cancelled on request")
+        wired.runs.settle(claim, None if output is None else to_json(output), ending)
+    except LeaseLost as error:
+        log.warning("step lost", error=str(error))
+        raise Ignore(str(error)) from error
+    except Transient as error:
+        wired.runs.release(claim, as_facts(error))
+        raise
+    except SoftTimeLimitExceeded:
+        _fail(wired, claim, {"type": "TimeLimit", "error": f"step {name} ran into its time limit"})
+        raise
+    except Exception as error:
+        _fail(wired, claim, as_facts(error))
+        raise
+    log.info("step settled", outcome=ending.outcome if ending else None)
+    return run_id
+
+
+def _fail(wired: Wiring, claim: Claim, facts: dict[str, Any]) -> None:
+    """End the run with this error, and log it; a lease that was lost meanwhile leaves that to the one who has it."""
+    facts = wired.redactor.value(facts)
+    log.exception("step failed", **facts)
+    try:
+        wired.runs.fail(claim, facts, Ending("error", str(facts["error"])))
+    except LeaseLost as error:
+        log.warning("step lost", error=str(error))
