@@ -19,12 +19,12 @@ def never() -> bool:
 class Finished:
     """How a box ended and what it said.
 
-    `exit_code` is negative for a signal. `ended` is `exited` only when the program ended by itself; `output` holds what
-    came before the box was stopped.
+    `exit_code` is negative for a signal. `ended` is `exited` only when the program ended by itself, `overuse` when the
+    box as a whole held more memory, files or processes than its limits say; `output` holds what came before the end.
     """
 
     exit_code: int
-    ended: Literal["exited", "wall_clock", "output_limit", "stopped"]
+    ended: Literal["exited", "wall_clock", "output_limit", "stopped", "overuse"]
     output: bytes  # standard output and standard error, in the order they came
     result: bytes  # what was written to the result descriptor, see `Sandbox.run`
     seconds: float
