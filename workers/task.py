@@ -113,7 +113,7 @@ StepFunction = Callable[[Work], tuple[Any, Ending | None]]
 """What a step is to its shell: from the work to its output (a record, or None) and, where the run ends, how."""
 
 
-def run_step(task: Task, name: str, run_id: str, shard: int, work_on: StepFunction) -> str:
+def run_step(name: str, run_id: str, shard: int, work_on: StepFunction) -> str:
     """Claim the step, do it, settle it; return the run's id.
 
     Raises:

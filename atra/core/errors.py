@@ -15,6 +15,7 @@
         │   └── SandboxUnavailable, StackUnavailable
         ├── RunConflict            the open run of a failure is another one
         ├── BranchMoved            the branch to write holds something else
+        ├── RevertConflict         a commit cannot be undone without a person
         └── ProtectedPath          a patch touches what no patch may touch
 
 An error carries facts, not prose: its arguments are JSON values and its message is its docstring's first line with
@@ -162,11 +163,22 @@ class BranchMoved(Permanent):
     """Branch {0} already holds {1}, which this run did not write."""
 
 
+class RevertConflict(Permanent):
+    """{0} cannot be undone by itself: later changes touch the same lines of {1}."""
+
+    hint = "Undo it by hand with `git revert`, and settle the conflict there."
+
+
 class ProtectedPath(Permanent):
     """A patch may not change {0}."""
 
 
 def as_facts(error: BaseException) -> dict[str, object]:
-    """Return the error as JSON values: its type, its message and, where it has one, its hint."""
-    hint = error.hint if isinstance(error, AtraError) else ""
-    return {"type": type(error).__name__, "error": str(error) or type(error).__name__, "hint": hint}
+    """Return the error as JSON values: its type, its message, its hint and the exit code of a command it ends."""
+    known = error if isinstance(error, AtraError) else AtraError(str(error))
+    return {
+        "type": type(error).__name__,
+        "error": str(error) or type(error).__name__,
+        "hint": known.hint,
+        "exit_code": known.exit_code,
+    }

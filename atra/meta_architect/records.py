@@ -62,10 +62,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Where to look, most suspect first; ties by path and line."""
+    """Where to look, most suspect first; ties by path and line. And what the failing tests said.
+
+    `errors` are (type, message), each once; `expected` are values that failing tests ask for, as Python literals.
+    """
 
     places: tuple[Place, ...]
     error_types: tuple[str, ...] = ()
+    errors: tuple[tuple[str, str], ...] = ()
+    expected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,15 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Area:
+    """What the search may change: files in order of suspicion, and how many places of each are suspect."""
+
+    paths: tuple[str, ...]
+    places: int
+    shards: int
+
+
+@dataclass(frozen=True)
 class Choice:
     """Plausible candidates in the order in which they are to be verified."""
 
@@ -117,6 +131,7 @@ class Verification:
     passing_after: tuple[str, ...] = ()
     failing_after: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    aside: Mapping[str, str] = field(default_factory=dict)  # tests found flaky on the way
     confidence: float = 0.0
 
 

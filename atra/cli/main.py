@@ -1,0 +1,79 @@
+"""The `atra` command: its groups, and the one place where an error becomes a sentence and an exit code.
+
+Exit codes: 0 done; 1 worked but not fixed or no decision; 2 bad usage or input; 3 a needed part is missing; 130
+interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import structlog
+import typer
+
+import atra
+from atra.cli import demo, failures, operations, repair, runs
+from atra.cli.console import err, facts_of, print_error, print_json
+from atra.core.errors import AtraError
+from atra.core.logs import configure
+from atra.core.redaction import Redactor
+
+app = typer.Typer(
+    name="atra",
+    help="Repairs code: a failing test becomes a verified commit on a branch of its own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for module in (repair, runs, failures, operations, demo):
+    module.register(app)
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"atra {atra.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Show what goes on inside, on standard error."),
+) -> None:
+    configure(Redactor(), "INFO" if verbose else "ERROR")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(given))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code; every error is told in one sentence."""
+    as_json = "--json" in arguments
+    try:
+        code = typer.main.get_command(app).main(list(arguments), prog_name="atra", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as wrong:
+        if as_json:
+            print_json({"error": wrong.format_message(), "hint": ""})
+        else:
+            wrong.show()
+        return 2
+    except AtraError as error:
+        print_error(facts_of(error), as_json=as_json)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        err.print("interrupted")
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:  # noqa: BLE001 - the edge of the process: told in one sentence, the rest is logged
+        structlog.get_logger(__name__).exception("unexpected error")
+        print_error({"error": f"{type(error).__name__}: {error}", "hint": "This is a bug in ATRA."}, as_json=as_json)
+        return 1

@@ -1,0 +1,174 @@
+"""What a run came to, as the JSON contract of `atra repair` and for people."""
+
+from typing import Any
+
+from rich.syntax import Syntax
+from rich.table import Table
+
+from atra.cli.console import out, plain, seconds_between
+from atra.core.records import from_json
+from atra.core.runs import Run, Step
+from atra.meta_architect.records import Choice, Commit, Reproduction, Search, Target, Verification
+
+EXIT_CODES = {"fixed": 0, "nothing_to_repair": 0, "not_fixed": 1, "cancelled": 1}
+
+
+def as_contract(run: Run, steps: list[Step]) -> dict[str, Any]:
+    """Return the JSON of one repair, see ARCHITECTURE.md."""
+    target = from_json(Target, run.input)
+    outputs = {step.name: step.output for step in steps if step.state == "settled" and step.name != "try"}
+    searches = [from_json(Search, step.output) for step in steps if step.name == "try" and step.output]
+    reproduction = _load(Reproduction, outputs.get("reproduce"), "failing")
+    proof = _load(Verification, outputs.get("verify"), "winner")
+    landed = _load(Commit, outputs.get("commit"), "commit")
+    choice = _load(Choice, outputs.get("choose"), "ranked")
+    winner = proof.winner if proof else None
+    tried = sum(search.tried for search in searches)
+    busy_s = max((search.seconds for search in searches), default=0.0)
+    green = [] if reproduction else (outputs.get("reproduce") or {}).get("passing", [])
+    return {
+        "status": status(run),
+        "run_id": run.id,
+        "branch": landed.branch if landed else None,
+        "commit": landed.commit if landed else None,
+        "base": target.revision,
+        "files": sorted(proof.files) if proof and winner else [],
+        "diff": proof.diff if proof else "",
+        "generator": "templates" if winner else None,
+        "template": winner.candidate.template if winner else None,
+        "rank": winner.rank if winner else None,
+        "candidates_tried": tried,
+        "candidates_per_second": round(tried / busy_s, 1) if busy_s else 0.0,
+        "seconds": round((run.ended_at - run.created_at).total_seconds(), 2) if run.ended_at else None,
+        "failing_before": [result.id for result in reproduction.failing] if reproduction else [],
+        "passing_before": list(reproduction.passing) if reproduction else list(green),
+        "failing_after": list(proof.failing_after) if proof else [],
+        "passing_after": list(proof.passing_after) if proof else [],
+        "set_aside": _aside(outputs, proof),
+        "confidence": proof.confidence if proof and winner else None,
+        "alternatives": _alternatives(choice, winner),
+        "reason": run.reason,
+        "warnings": list(reproduction.warnings) if reproduction else [],
+        "error": _error(run, steps),
+    }
+
+
+def status(run: Run) -> str:
+    """Return the contract's word for how the run stands."""
+    if run.state == "open":
+        return "running"
+    return run.outcome if run.outcome in {"fixed", "not_fixed", "nothing_to_repair", "cancelled"} else "error"
+
+
+def exit_code(run: Run, steps: list[Step]) -> int:
+    """Return the exit code of a command that waited for this run."""
+    if status(run) != "error":
+        return EXIT_CODES.get(status(run), 1)
+    failed = next((step.error for step in steps if step.state == "failed" and step.error), None)
+    return int((failed or {}).get("exit_code", 1))
+
+
+def error_facts(run: Run, steps: list[Step]) -> dict[str, Any]:
+    """Return why a run ended in an error."""
+    failed = next((step.error for step in steps if step.state == "failed" and step.error), None)
+    return {"error": run.reason or "the run ended in an error", **(failed or {})}
+
+
+def print_outcome(run: Run, steps: list[Step]) -> None:
+    """Print how the run ended: the diff, the tests, where it landed."""
+    result = as_contract(run, steps)
+    if result["status"] == "fixed":
+        out.print(Syntax(result["diff"], "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+        out.print(
+            f"[bold green]fixed[/] {plain(', '.join(result['files']))}  [dim]{plain(result['template'])}, "
+            f"candidate {result['rank']}, confidence {result['confidence']:.2f}[/]"
+        )
+        before, after = len(result["failing_before"]), len(result["failing_after"])
+        out.print(
+            f"tests: {before} failing, {len(result['passing_before'])} passing before; "
+            f"{after} failing, {len(result['passing_after'])} passing after"
+        )
+        if result["commit"]:
+            out.print(f"commit [bold]{result['commit'][:12]}[/] on branch [bold]{plain(result['branch'])}[/]")
+    else:
+        colour = {"nothing_to_repair": "green", "not_fixed": "yellow"}.get(result["status"], "red")
+        out.print(f"[bold {colour}]{result['status'].replace('_', ' ')}[/]: {plain(run.reason or '')}")
+    for test, why in result["set_aside"].items():
+        out.print(f"[dim]set aside: {plain(test)} ({plain(why)})[/]")
+    for warning in result["warnings"]:
+        out.print(f"[dim]note: {plain(warning)}[/]")
+    if result["candidates_tried"]:
+        out.print(
+            f"[dim]{result['candidates_tried']} candidates, {result['candidates_per_second']} a second, "
+            f"{result['seconds']} s in all; run {run.id}[/]"
+        )
+
+
+def timeline(steps: list[Step]) -> Table:
+    """Return the run's steps as a table: state, attempt, time, what came out."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("step", "state", "attempt", "time", "what came out"):
+        table.add_column(column)
+    for step in steps:
+        name = step.name if step.name != "try" else f"try {step.shard}"
+        colour = {"settled": "green", "leased": "cyan", "failed": "red"}.get(step.state, "dim")
+        took = seconds_between(step.started_at, step.settled_at)
+        table.add_row(name, f"[{colour}]{step.state}[/]", str(step.attempt or ""), took, plain(summary(step)))
+    return table
+
+
+def summary(step: Step) -> str:
+    """Return a settled step's output in a few words, or how far it is."""
+    if step.state == "failed":
+        return str((step.error or {}).get("error", ""))
+    if step.output is None:
+        progress = step.progress if step.state == "leased" else None
+        return ", ".join(f"{name} {value}" for name, value in (progress or {}).items())
+    return _SUMMARIES[step.name](step.output) if step.name in _SUMMARIES else ""
+
+
+def _reproduced(output: dict[str, Any]) -> str:
+    if "failing" not in output:
+        return str(output["reason"])
+    return f"{len(output['failing'])} failing, {len(output['passing'])} passing, {len(output['aside'])} set aside"
+
+
+def _searched(output: dict[str, Any]) -> str:
+    rate = output["tried"] / output["seconds"] if output["seconds"] else 0.0
+    return f"{output['tried']} candidates, {rate:.0f} a second, {len(output['plausible'])} plausible"
+
+
+_SUMMARIES = {
+    "reproduce": _reproduced,
+    "diagnose": lambda output: f"{len(output['places'])} places",
+    "propose": lambda output: f"{len(output['paths'])} files",
+    "try": _searched,
+    "choose": lambda output: f"{len(output['ranked'])} to verify",
+    "verify": lambda output: "proved" if output["winner"] else f"{len(output['refused'])} refused",
+    "commit": lambda output: f"{output['commit'][:12]} on {output['branch']}",
+}
+
+
+def _load(kind: type[Any], output: Any, needed: str) -> Any:
+    return from_json(kind, output) if isinstance(output, dict) and needed in output else None
+
+
+def _aside(outputs: dict[str, Any], proof: Verification | None) -> dict[str, str]:
+    return {**(outputs.get("reproduce") or {}).get("aside", {}), **(proof.aside if proof else {})}
+
+
+def _alternatives(choice: Choice | None, winner: Any) -> list[dict[str, Any]]:
+    others = [plausible for plausible in (choice.ranked if choice else ()) if plausible != winner]
+    return [
+        {
+            "template": other.candidate.template,
+            "path": other.candidate.path,
+            "line": other.candidate.line,
+            "rank": other.rank,
+        }
+        for other in others[:10]
+    ]
+
+
+def _error(run: Run, steps: list[Step]) -> str | None:
+    return str(error_facts(run, steps)["error"]) if status(run) == "error" else None

@@ -1,0 +1,170 @@
+"""`atra repair PATH`: open a run, watch it, say what came of it."""
+
+import shlex
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.live import Live
+
+from atra.cli.console import err, print_error, print_json
+from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status, timeline
+from atra.cli.session import with_stack
+from atra.core.errors import BadInput, InterpreterUnusable
+from atra.core.records import from_json, to_json
+from atra.core.runs import Run, new_id
+from atra.core.settings import RepositorySettings, Settings, load_settings
+from atra.meta_architect.records import Target
+from atra.repository import Repository
+from atra.wiring import Wiring
+
+_POLL_S = 0.15
+_GRACE_S = 120.0
+
+
+class Generator(StrEnum):
+    """Who proposes patches."""
+
+    auto = "auto"
+    templates = "templates"
+    model = "model"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("repair")(repair)
+
+
+def repair(
+    path: Annotated[Path, typer.Argument(help="A git repository, or a folder inside one.")] = Path(),
+    test_command: Annotated[str, typer.Option(help="How the tests are run, when not by pytest.")] = "",
+    test: Annotated[list[str] | None, typer.Option(help="A test id that matters; may be given again.")] = None,
+    python: Annotated[Path | None, typer.Option(help="The interpreter of the tests.")] = None,
+    generator: Annotated[Generator, typer.Option(help="Who proposes patches.")] = Generator.auto,
+    budget_seconds: Annotated[float | None, typer.Option(min=1, max=3000, help="Wall time for the repair.")] = None,
+    budget_usd: Annotated[float, typer.Option(min=0, help="What models may cost.")] = 0.0,
+    shards: Annotated[int | None, typer.Option(min=1, max=256, help="Tasks that share the search.")] = None,
+    revision: Annotated[str, typer.Option(help="The revision to repair.")] = "HEAD",
+    include_uncommitted: Annotated[bool, typer.Option(help="Repair the working tree as it is on disk.")] = False,
+    no_commit: Annotated[bool, typer.Option("--no-commit", help="Verify a patch and show it, commit nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Turn failing tests into one verified commit on a branch of its own."""
+    if generator is Generator.model:
+        raise BadInput("no model is configured; use --generator auto or templates")
+    repository = Repository.open(path)
+    settings = load_settings()
+    target = make_target(
+        repository,
+        settings,
+        revision=revision,
+        test_command=test_command,
+        tests=tuple(test or ()),
+        python=python,
+        include_uncommitted=include_uncommitted,
+        commit=not no_commit,
+        generator=generator.value,
+        budget_s=budget_seconds or settings.budget_s,
+    )
+    if (dirty := repository.dirty_files()) and not include_uncommitted:
+        err.print(
+            f"[yellow]note:[/] {len(dirty)} uncommitted changes are not part of this repair "
+            "(--include-uncommitted takes them in)"
+        )
+    with with_stack(as_json=as_json) as wired:
+        run = start(wired, target, shards or settings.shards)
+        run = watch(wired, run, quiet=as_json)
+        steps = wired.runs.steps(run.id)
+    if as_json and status(run) == "error":
+        print_json({**error_facts(run, steps), **as_contract(run, steps)})
+    elif as_json:
+        print_json(as_contract(run, steps))
+    elif status(run) == "error":
+        print_error(error_facts(run, steps), as_json=False)
+    else:
+        print_outcome(run, steps)
+    raise typer.Exit(exit_code(run, steps))
+
+
+def make_target(
+    repository: Repository,
+    settings: Settings,
+    *,
+    revision: str = "HEAD",
+    test_command: str = "",
+    tests: tuple[str, ...] = (),
+    python: Path | None = None,
+    include_uncommitted: bool = False,
+    commit: bool = True,
+    generator: str = "auto",
+    budget_s: float,
+) -> Target:
+    """Return what is to be repaired; what is not said comes from the repository's entry in `atra.toml`.
+
+    Raises:
+        UnknownRevision, InterpreterUnusable, BadInput: as their names say.
+    """
+    name, known = _entry(repository, settings)
+    command = test_command or known.test_command or ""
+    try:
+        shlex.split(command)
+    except ValueError as error:
+        raise BadInput(f"--test-command: {error}") from error
+    interpreter = python or known.python
+    if interpreter and not interpreter.exists():
+        raise InterpreterUnusable(str(interpreter), "there is no such file")
+    return Target(
+        repository=name,
+        path=str(repository.root),
+        revision=repository.capture() if include_uncommitted else repository.resolve(revision),
+        subfolder=repository.subfolder,
+        tests=tests,
+        test_command=command,
+        python=str(interpreter.absolute()) if interpreter else "",
+        include_uncommitted=include_uncommitted,
+        commit=commit,
+        policy=known.policy,
+        protected=known.protected,
+        allowed=known.allowed,
+        generator=generator,
+        budget_s=budget_s,
+    )
+
+
+def start(wired: Wiring, target: Target, shards: int, failure_id: str | None = None) -> Run:
+    """Open the run and send it on its way."""
+    from workers.app import app  # the application is made from the wiring, which the session sets up first
+    from workers.pipelines import self_repair, send
+
+    run = wired.runs.open(new_id("r"), self_repair(shards), to_json(target), failure_id)
+    wired.runs.mark_sent(run.id)
+    send(app, wired.runs, run)
+    return run
+
+
+def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
+    """Follow the run to its end and return it as it ended; an interrupt cancels the run."""
+    waiting_until = time.monotonic() + from_json(Target, run.input).budget_s * 2 + _GRACE_S
+    try:
+        with Live(console=err, refresh_per_second=8, transient=True, screen=False) as live:
+            while run.state == "open":
+                if time.monotonic() > waiting_until:
+                    raise BadInput(f"run {run.id} has not ended; `atra show {run.id}` says how far it is")
+                if not quiet and err.is_terminal:
+                    live.update(timeline(wired.runs.steps(run.id)))
+                time.sleep(_POLL_S)
+                run = wired.runs.get(run.id)
+    except KeyboardInterrupt:
+        wired.runs.cancel(run.id)
+        err.print(f"cancelled run {run.id}")
+        raise
+    return run
+
+
+def _entry(repository: Repository, settings: Settings) -> tuple[str, RepositorySettings]:
+    for name, entry in settings.repositories.items():
+        if entry.path.expanduser().resolve() == Path(repository.root).resolve():
+            return name, entry
+    return Path(repository.root).name, RepositorySettings(path=Path(repository.root))

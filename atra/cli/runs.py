@@ -1,0 +1,114 @@
+"""`atra runs`, `atra show`, `atra cancel`, `atra revert`: what happened, step by step, and how to undo it."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from atra.cli.console import age, out, plain, print_json, seconds_between
+from atra.cli.outcome import as_contract, print_outcome, status, timeline
+from atra.cli.session import with_database
+from atra.core.errors import BadInput
+from atra.core.records import from_json, to_json
+from atra.core.runs import Run
+from atra.meta_architect.records import Commit, Diagnosis, Target
+from atra.repository import Repository
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("runs")(runs)
+    app.command("show")(show)
+    app.command("cancel")(cancel)
+    app.command("revert")(revert)
+
+
+def runs(limit: Annotated[int, typer.Option(min=1, max=1000)] = 20, as_json: Json = False) -> None:
+    """List the newest runs, newest first."""
+    with with_database() as wired:
+        found = wired.runs.recent(limit)
+    if as_json:
+        print_json([_row(run) for run in found])
+        return
+    if not found:
+        out.print("No runs yet. `atra repair PATH` makes the first.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("run", "repository", "status", "started", "took", "why"):
+        table.add_column(column)
+    for run in found:
+        row = _row(run)
+        took = seconds_between(run.created_at, run.ended_at)
+        table.add_row(run.id, plain(row["repository"]), row["status"], age(run.created_at), took, plain(row["reason"]))
+    out.print(table)
+
+
+def show(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")], as_json: Json = False) -> None:
+    """Show one run: what was asked, every step, what came of it."""
+    with with_database() as wired:
+        run = wired.runs.find(run_id)
+        steps = wired.runs.steps(run.id)
+    if as_json:
+        print_json({**as_contract(run, steps), "input": run.input, "steps": [to_json(step) for step in steps]})
+        return
+    target = from_json(Target, run.input)
+    out.print(
+        f"run [bold]{run.id}[/]: {run.kind} of {plain(target.repository)} at {target.revision[:12]}, "
+        f"asked for {age(run.created_at)}"
+    )
+    out.print(timeline(steps))
+    diagnosed = next((step.output for step in steps if step.name == "diagnose" and step.output), None)
+    if diagnosed:
+        _print_places(from_json(Diagnosis, diagnosed))
+    print_outcome(run, steps)
+
+
+def cancel(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")], as_json: Json = False) -> None:
+    """Ask a run to stop at its next heartbeat."""
+    with with_database() as wired:
+        run = wired.runs.find(run_id)
+        wired.runs.cancel(run.id)
+        run = wired.runs.get(run.id)
+    if as_json:
+        print_json(_row(run))
+    else:
+        out.print(f"run {run.id} is {'over' if run.state == 'ended' else 'asked to stop'}: {status(run)}")
+
+
+def revert(run_id: Annotated[str, typer.Argument(help="The run whose commit to undo.")], as_json: Json = False) -> None:
+    """Undo a repair's commit by a revert commit."""
+    with with_database() as wired:
+        run = wired.runs.find(run_id)
+        landed = next(iter(wired.runs.outputs(run.id, "commit")), None)
+    if landed is None:
+        raise BadInput(f"run {run.id} made no commit")
+    commit = from_json(Commit, landed)
+    branch, undone = Repository.open(from_json(Target, run.input).path).revert(commit.commit, run_id=run.id)
+    if as_json:
+        print_json({"run_id": run.id, "reverted": commit.commit, "commit": undone, "branch": branch})
+    else:
+        out.print(f"commit {commit.commit[:12]} is undone by [bold]{undone[:12]}[/] on branch [bold]{plain(branch)}[/]")
+
+
+def _row(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.id,
+        "kind": run.kind,
+        "repository": run.input.get("repository", ""),
+        "status": status(run),
+        "reason": run.reason or "",
+        "failure_id": run.failure_id,
+        "created_at": run.created_at.isoformat(),
+        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+    }
+
+
+def _print_places(diagnosis: Diagnosis) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim", title="most suspect places", title_justify="left")
+    for column in ("score", "place", "why"):
+        table.add_column(column)
+    for place in diagnosis.places[:5]:
+        table.add_row(f"{place.score:.2f}", plain(f"{place.path}:{place.line}"), plain("; ".join(place.reasons)))
+    out.print(table)

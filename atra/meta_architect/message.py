@@ -1,0 +1,65 @@
+"""The commit message of a repair: what was wrong, what was changed, how it was proved, and trailers for programs."""
+
+import re
+
+from atra.meta_architect.records import Reproduction, Target, Verification
+from atra.meta_architect.verification import HASH_SEEDS
+
+_SUBJECT = 60
+
+
+def message(
+    run_id: str, failure_id: str | None, target: Target, reproduction: Reproduction, proof: Verification
+) -> str:
+    """Return the message for the commit of a proved patch.
+
+    Test ids and error texts come from the repository: line ends and control characters are taken out, so that they can
+    forge no trailer.
+    """
+    assert proof.winner is not None
+    candidate = proof.winner.candidate
+    tests = [_plain(result.id) for result in reproduction.failing]
+    first = reproduction.failing[0]
+    error = f"{first.error_type}: {first.message}" if first.error_type else first.outcome
+    body = [
+        _subject(tests),
+        "",
+        f"On {target.revision[:12]} {_count(len(tests), 'test')} failed:",
+        *(f"  {test}" for test in tests[:10]),
+        *([f"  and {len(tests) - 10} more"] if len(tests) > 10 else []),
+        f"The first said: {_plain(error)[:200]}",
+        "",
+        f"Changed by template {candidate.template} at {candidate.path}:{candidate.line}, candidate "
+        f"{proof.winner.rank} of the search.",
+        f"Proved in a fresh sandbox under hash seeds {', '.join(map(str, HASH_SEEDS))}: these tests pass, and the "
+        f"{_count(len(reproduction.passing), 'test')} that passed before still {_do(len(reproduction.passing))}.",
+    ]
+    if reproduction.aside:
+        body.append(f"Set aside: {_count(len(reproduction.aside), 'test')} that fail for reasons outside the code.")
+    trailers = [
+        f"Atra-Run: {run_id}",
+        f"Atra-Failure: {failure_id or 'none'}",
+        f"Atra-Base: {target.revision}",
+        f"Atra-Generator: templates/{candidate.template}",
+        f"Atra-Tests: {len(tests)} fixed, {len(proof.passing_after)} passing, {len(proof.failing_after)} failing",
+    ]
+    return "\n".join([*body, "", *trailers]) + "\n"
+
+
+def _subject(tests: list[str]) -> str:
+    name = re.sub(r"\[.*", "", tests[0].rpartition("::")[2] or tests[0])
+    more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+    room = _SUBJECT - len("Fix ") - len(more)
+    return f"Fix {name if len(name) <= room else name[: room - 1] + '…'}{more}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).strip()
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _do(number: int) -> str:
+    return "does" if number == 1 else "do"

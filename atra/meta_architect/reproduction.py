@@ -1,0 +1,164 @@
+"""First step: run the suite as it is, and tell what is to be repaired from what only this box or luck makes red."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from atra.core.errors import NoTests, TargetBroken, TestsHang, UnknownTest
+from atra.meta_architect.records import Reproduction, Target
+from atra.sandbox.protocol import Stop, never
+from atra.sandbox.reports import GREEN, TestReport, TestResult
+from atra.sandbox.runner import Runner
+
+_RERUNS = 2
+
+_NO_NETWORK = re.compile(
+    r"Temporary failure in name resolution|Name or service not known|nodename nor servname|Network is unreachable"
+    r"|getaddrinfo failed|No route to host|gaierror|NewConnectionError|EAI_AGAIN|Could not resolve host"
+)
+_NO_TOOL = re.compile(
+    r"No such file or directory: '(?P<tool>[\w.+-]+)'$|(?:^|\W)(?P<shell>[\w.+-]+): (?:command )?not found"
+)
+_NO_MODULE = re.compile(r"No module named '(?P<module>[\w.]+)'")
+
+
+@dataclass(frozen=True)
+class Green:
+    """There is nothing to repair, and why: every test that counts passes, or what fails is not the code's fault."""
+
+    reason: str
+    passing: tuple[str, ...]
+    aside: Mapping[str, str]
+
+
+def reproduce(
+    target: Target, runner: Runner, tree: str, own_modules: frozenset[str], *, stop: Stop = never
+) -> Reproduction | Green:
+    """Run the suite, rerun what fails to find the flaky, and record which lines the rest runs.
+
+    Args:
+        target: what was asked for; its `tests`, when given, alone count as failing.
+        runner: the project's tests.
+        tree: folder with the base revision's files.
+        own_modules: top-level names of the repository's own modules; a missing one of these is a bug, not a missing
+            dependency.
+        stop: ends the work early.
+
+    Raises:
+        NoTests, UnknownTest, CommandNotFound, InterpreterUnusable: as their names say.
+        TargetBroken: no test could be collected because the code does not import.
+        TestsHang: not one test ended within the budget.
+    """
+    report = runner.report(tree, wall_s=target.budget_s * 0.4, stop=stop)
+    _refuse_unusable(target, report)
+    warnings = [f"not collected: {_first_line(text)}" for text in report.broken]
+    if not report.complete:
+        warnings.append(f"{len(report.collected) - len(report.results)} tests did not run within the time")
+    red = [result for result in report.results if result.outcome not in GREEN]
+    aside = {result.id: why for result in red if (why := _outside_cause(result, own_modules))}
+    if target.tests:
+        red = _asked_for(target.tests, report, red)
+        aside = {test: why for test, why in aside.items() if test not in target.tests}
+        aside |= {r.id: "not asked for" for r in report.results if r.outcome not in GREEN and r not in red}
+    failing = [result for result in red if result.id not in aside]
+    passing = tuple(result.id for result in report.results if result.outcome == "passed")
+    if failing:
+        aside |= _flaky(runner, tree, failing, stop)
+        failing = [result for result in failing if result.id not in aside]
+    if not failing:
+        return Green(_why_green(report, aside), passing, aside)
+    covered = runner.report(
+        tree, tests=_to_trace(failing, passing, report), coverage=True, wall_s=target.budget_s * 0.2, stop=stop
+    )
+    asked = {result.id for result in failing}
+    return Reproduction(
+        failing=tuple(failing),
+        passing=passing,
+        aside=aside,
+        seconds={result.id: result.seconds for result in report.results},
+        lines={test: covered.lines[test] for test in sorted(asked & covered.lines.keys())},
+        passing_hits=_hits(lines for test, lines in covered.lines.items() if test not in asked),
+        warnings=tuple(warnings),
+    )
+
+
+def _refuse_unusable(target: Target, report: TestReport) -> None:
+    if not report.results:
+        if report.broken:
+            raise TargetBroken(_first_line(report.broken[0]))
+        if report.collected and not report.complete:
+            raise TestsHang(round(report.seconds), report.collected[0])
+        raise NoTests(target.path)
+
+
+def _asked_for(wanted: Sequence[str], report: TestReport, red: list[TestResult]) -> list[TestResult]:
+    """Return the failing tests that are named, or lie in the file, class or function that is named."""
+    known = set(report.collected) | {result.id for result in report.results}
+    for name in wanted:
+        if not any(_within(test, name) for test in known):
+            raise UnknownTest(name)
+    return [result for result in red if any(_within(result.id, name) for name in wanted)]
+
+
+def _within(test: str, name: str) -> bool:
+    return test == name or test.startswith((f"{name}::", f"{name}[", f"{name.rstrip('/')}/"))
+
+
+def _outside_cause(result: TestResult, own_modules: frozenset[str]) -> str:
+    """Return why this failure says nothing about the code, or nothing when it may well."""
+    said = f"{result.error_type}: {result.message}"
+    if _NO_NETWORK.search(said):
+        return "needs the network, which the sandbox does not have"
+    if result.error_type in {"FileNotFoundError", "CalledProcessError"} and (found := _NO_TOOL.search(result.message)):
+        return f"needs the program {found['tool'] or found['shell']}, which the sandbox does not have"
+    if result.error_type == "ModuleNotFoundError" and (found := _NO_MODULE.search(result.message)):
+        module = found["module"].partition(".")[0]
+        if module not in own_modules:
+            return f"needs the module {module}, which the interpreter does not have"
+    return ""
+
+
+def _flaky(runner: Runner, tree: str, failing: Sequence[TestResult], stop: Stop) -> dict[str, str]:
+    """Rerun what failed under other hash seeds; what passes once is flaky."""
+    flaky: dict[str, str] = {}
+    ids = [result.id for result in failing if result.outcome != "hung"]
+    for seed in range(1, _RERUNS + 1):
+        ids = [test for test in ids if test not in flaky]
+        if not ids:
+            break
+        again = runner.report(tree, tests=ids, hash_seed=seed, stop=stop)
+        flaky |= {r.id: "flaky: it fails on some runs only" for r in again.results if r.outcome == "passed"}
+    return flaky
+
+
+def _to_trace(failing: Sequence[TestResult], passing: Sequence[str], report: TestReport) -> list[str]:
+    """Return the tests to trace: the failing ones first, then the passing ones, quick ones first."""
+    seconds = {result.id: result.seconds for result in report.results}
+    hung = {result.id for result in failing if result.outcome == "hung"}
+    traced = [result.id for result in failing if result.id not in hung]
+    return traced + sorted(hung) + sorted(passing, key=lambda test: seconds[test])
+
+
+def _hits(runs: Iterable[Mapping[str, tuple[int, ...]]]) -> dict[str, dict[int, int]]:
+    counted: dict[str, Counter[int]] = {}
+    for lines in runs:
+        for path, numbers in lines.items():
+            counted.setdefault(path, Counter()).update(numbers)
+    return {path: dict(sorted(counts.items())) for path, counts in sorted(counted.items())}
+
+
+def _why_green(report: TestReport, aside: Mapping[str, str]) -> str:
+    green = sum(result.outcome in GREEN for result in report.results)
+    if not aside:
+        return f"all {green} tests pass"
+    reasons = Counter(why.partition(":")[0] for why in aside.values())
+    listed = "; ".join(f"{count} {why}" for why, count in reasons.most_common())
+    return f"{green} tests pass, and of those that fail none is left to repair ({listed})"
+
+
+def _first_line(text: str) -> str:
+    """Return the line of a traceback that says what went wrong."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"(?:E\s+)?[\w.]*(?:Error|Exception|Interrupt)\b", line)]
+    return (errors or lines or [""])[-1].removeprefix("E").strip()

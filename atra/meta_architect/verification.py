@@ -1,0 +1,122 @@
+"""Last proof before the commit: the whole suite, in cold boxes, under several hash seeds, on the patched files.
+
+The workshop only screens. Here every test that passed before must pass again and must really have run, every failing
+test that counts must pass, and no protected path may be part of the patch.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from atra.core.edits import apply, by_path, diff
+from atra.core.errors import ProtectedPath
+from atra.meta_architect.records import Choice, Plausible, Reproduction, Target, Verification
+from atra.sandbox.protocol import Stop, never
+from atra.sandbox.reports import TestReport
+from atra.sandbox.runner import Runner
+
+HASH_SEEDS = (0, 1, 2)
+
+_MOST_CHOICES = 8
+
+Patched = Callable[[Mapping[str, str]], AbstractContextManager[str]]
+"""Gives a fresh folder with the base revision's files and these new contents; it is gone when the context ends."""
+
+
+def verify(
+    target: Target,
+    reproduction: Reproduction,
+    choice: Choice,
+    sources: Mapping[str, str],
+    runner: Runner,
+    patched: Patched,
+    protected: Callable[[str], bool],
+    *,
+    confidence: float,
+    stop: Stop = never,
+) -> Verification:
+    """Return the first choice that is proved, or why each was refused.
+
+    Args:
+        target: what was asked for.
+        reproduction: what failed and what passed on the base revision.
+        choice: plausible candidates, best first.
+        sources: text of the files that candidates change, on the base revision.
+        runner: the project's tests.
+        patched: makes the tree to prove.
+        protected: whether a path is one that no patch may change.
+        confidence: how sure the choice is of its first candidate.
+        stop: ends the work early.
+    """
+    refused: list[str] = []
+    flaky: dict[str, str] = {}
+    prover = _Prover(target, reproduction, runner, patched, flaky, stop)
+    for place, plausible in enumerate(choice.ranked[:_MOST_CHOICES]):
+        after = {path: apply(sources[path], edits) for path, edits in by_path(plausible.candidate.patch).items()}
+        if broken := [path for path in after if protected(path)]:
+            raise ProtectedPath(broken[0])
+        why, last = prover.prove(after)
+        if stop():
+            break
+        if not why:
+            before = {path: sources[path] for path in after}
+            return Verification(
+                winner=plausible,
+                files=after,
+                diff=diff(before, after),
+                passing_after=tuple(r.id for r in last.results if r.outcome == "passed"),
+                failing_after=tuple(r.id for r in last.results if r.outcome in {"failed", "error", "hung"}),
+                refused=tuple(refused),
+                aside=flaky,
+                confidence=round(confidence / (1 + place), 3),
+            )
+        refused.append(f"{describe(plausible)}: {why}")
+    return Verification(winner=None, refused=tuple(refused), aside=flaky)
+
+
+def describe(plausible: Plausible) -> str:
+    """Return a candidate in a few words."""
+    candidate = plausible.candidate
+    return f"{candidate.template} at {candidate.path}:{candidate.line} (rank {plausible.rank})"
+
+
+@dataclass
+class _Prover:
+    """Runs the suite on patched trees; remembers which tests turned out to be flaky on the base revision."""
+
+    target: Target
+    reproduction: Reproduction
+    runner: Runner
+    patched: Patched
+    flaky: dict[str, str]
+    stop: Stop
+
+    def prove(self, after: Mapping[str, str]) -> tuple[str, TestReport]:
+        """Run the suite once per hash seed; return why the proof failed, or nothing, and the last report."""
+        with self.patched(after) as tree:
+            for seed in HASH_SEEDS:
+                wall_s = max(30.0, self.target.budget_s * 0.5)
+                report = self.runner.report(tree, hash_seed=seed, wall_s=wall_s, stop=self.stop)
+                if why := self._refusal({result.id: result.outcome for result in report.results}):
+                    return f"{why} (hash seed {seed})", report
+        return "", report
+
+    def _refusal(self, outcomes: Mapping[str, str]) -> str:
+        for result in self.reproduction.failing:
+            if outcomes.get(result.id) != "passed":
+                return f"{result.id} is {outcomes.get(result.id, 'not run')}"
+        lost = [test for test in self.reproduction.passing if outcomes.get(test) != "passed"]
+        for test in lost:
+            if test not in self.flaky and not self._fails_without_the_patch(test):
+                return f"{test} passed before and is {outcomes.get(test, 'not run')} now"
+        return ""
+
+    def _fails_without_the_patch(self, test: str) -> bool:
+        """Rerun a test that the patch seems to break on the base revision; one that fails there too is flaky."""
+        with self.patched({}) as tree:
+            for seed in HASH_SEEDS:
+                report = self.runner.report(tree, tests=[test], hash_seed=seed, stop=self.stop)
+                if any(result.outcome != "passed" for result in report.results):
+                    self.flaky[test] = "flaky: it fails on some runs only"
+                    return True
+        return False
