@@ -24,6 +24,8 @@ from atra.sandbox.protocol import Finished, Stop, never
 
 Ended = Literal["exited", "wall_clock", "output_limit", "stopped", "overuse"]
 
+PAGE = resource.getpagesize()
+OWN_PROCESSES = 4  # the sandbox's, in a family of descendants
 LOOK_S = 0.1  # how often `stop`, the clock and the memory are looked at
 CHUNK = 65536
 TAIL = 65536  # what a `Conversation` keeps of the output
@@ -101,16 +103,17 @@ class Printed:
 class Launch:
     """How a program is started: on the host, with an environment of its own and nothing inherited but what is named.
 
-    `user` is the host's user id to become first, as root. `begin` is what `Printed` calls so.
+    `begin` is what `Printed` calls so. `volumes` are folders inside, each a file system of its own, whose files are
+    counted.
     """
 
     command: Sequence[str]
     environment: Mapping[str, str]
     folder: str
-    user: int | None = None
     stdin: int = subprocess.DEVNULL
     descriptors: tuple[int, ...] = ()
     begin: bytes = b""
+    volumes: tuple[str, ...] = ()
 
 
 class Child:
@@ -122,7 +125,7 @@ class Child:
         self.result = bytearray()
         self._limits = limits
         self._pipes = pipes
-        groups: list[int] | None = None if launch.user is None else []
+        self._volumes = launch.volumes
         self._process = subprocess.Popen(
             launch.command,
             env=launch.environment,
@@ -132,9 +135,6 @@ class Child:
             stderr=pipes.printed_to,
             pass_fds=(*pipes.inherited, *launch.descriptors),
             start_new_session=True,
-            user=launch.user,
-            group=launch.user,
-            extra_groups=groups,
         )
         pipes.close_inner()
         os.set_blocking(pipes.output, False)
@@ -191,7 +191,7 @@ class Child:
             return "wall_clock"
         if stop():
             return "stopped"
-        if overused(self._process.pid, self._limits):
+        if overused(self._process.pid, self._limits, self._volumes if self.printed.begun else ()):
             return "overuse"
         return None
 
@@ -243,7 +243,9 @@ def run_child(launch: Launch, pipes: Pipes, limits: Limits, stop: Stop) -> Finis
 class Conversation:
     """A running program to talk with; a `Box`. One thread may use it at a time, the one that started it."""
 
-    def __init__(self, launch: Launch, pipes: Pipes, limits: Limits, *, at_close: Callable[[], None]) -> None:
+    def __init__(
+        self, launch: Launch, pipes: Pipes, limits: Limits, *, at_close: Callable[[], None] = lambda: None
+    ) -> None:
         self._pipes = pipes
         self._at_close = at_close
         self._closing = False
@@ -311,13 +313,16 @@ def descendants(pid: int) -> Iterator[int]:
                 yield from descendants(int(child))
 
 
-def overused(pid: int, limits: Limits) -> bool:
-    """Tell whether the descendants together hold more memory, or are more, than the limits allow.
+def overused(pid: int, limits: Limits, volumes: Sequence[str] = ()) -> bool:
+    """Tell whether the descendants together hold more than the limits allow: processes, memory, files on the volumes.
 
-    Shared pages count once: resident sizes are summed first, for they are cheap, and proportional ones only then.
+    Shared pages count once: resident sizes are summed first, for they are cheap, and proportional ones only then. A
+    file counts as one page of disk at least, for an empty one takes memory too.
     """
     family = list(descendants(pid))
-    if len(family) > limits.processes + 2:
+    if len(family) > limits.processes + OWN_PROCESSES:
+        return True
+    if family and sum(_files(family[-1], volume) for volume in volumes) * PAGE > limits.disk_bytes:
         return True
     if sum(map(_resident, family)) <= limits.memory_bytes:
         return False
@@ -356,9 +361,16 @@ def _children_files(pid: int) -> list[Path]:
     return []
 
 
+def _files(pid: int, volume: str) -> int:
+    with suppress(OSError):
+        volume_now = os.statvfs(f"/proc/{pid}/root{volume}")
+        return volume_now.f_files - volume_now.f_ffree
+    return 0
+
+
 def _resident(pid: int) -> int:
     with suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
     return 0
 
 
