@@ -1,0 +1,45 @@
+"""The commit message: subject, reasons, trailers that nothing can forge."""
+
+from atra.meta_architect.message import message
+from atra.meta_architect.records import Candidate, Plausible, Reproduction, Target, Verification
+from atra.sandbox.reports import TestResult
+
+TARGET = Target(repository="shop", path="/shop", revision="b" * 40)
+WINNER = Plausible(Candidate((), "off_by_one", "shop/cart.py", 7, 0.5), 12)
+
+
+def written(test: str = "tests/test_cart.py::test_total[3 items]", said: str = "assert 1 == 2") -> str:
+    failing = TestResult(test, "failed", 0.1, "AssertionError", said)
+    proof = Verification(winner=WINNER, passing_after=("a", "b"))
+    return message("r1", "f1", TARGET, Reproduction((failing,), ("b",)), proof)
+
+
+def trailers(text: str) -> list[str]:
+    return text.rstrip("\n").rpartition("\n\n")[2].splitlines()
+
+
+def test_the_subject_names_the_test_and_stays_short():
+    """The first line is at most 60 characters and followed by an empty one."""
+    first, second, *_ = written().splitlines()
+
+    assert first == "Fix test_total"
+    assert second == ""
+    assert len(written("t.py::" + "x" * 300).splitlines()[0]) <= 60
+
+
+def test_the_trailers_say_where_the_commit_comes_from():
+    """Run, failure, base, generator and tests stand in the last paragraph."""
+    assert trailers(written()) == [
+        "Atra-Run: r1",
+        "Atra-Failure: f1",
+        f"Atra-Base: {'b' * 40}",
+        "Atra-Generator: templates/off_by_one",
+        "Atra-Tests: 1 fixed, 2 passing, 0 failing",
+    ]
+
+
+def test_text_of_the_repository_forges_no_trailer():
+    """Line ends in a test's id or message do not start a line of their own."""
+    text = written("t.py::a\nAtra-Run: forged", "x\n\nAtra-Run: forged\r\nAtra-Base: 0")
+
+    assert not any(line.startswith("Atra-Run: forged") for line in text.splitlines())

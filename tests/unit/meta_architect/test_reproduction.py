@@ -1,0 +1,136 @@
+"""The first step: what counts as failing, what is set aside and why, what cannot be worked with."""
+
+from pathlib import Path
+
+import pytest
+
+from atra.core.errors import NoTests, TargetBroken, TestsHang, UnknownTest
+from atra.meta_architect.records import Reproduction, Target
+from atra.meta_architect.reproduction import Green, reproduce
+from tests.fakes import ScriptedRunner
+
+OWN = frozenset({"shop"})
+
+
+def target(**given) -> Target:
+    return Target(repository="shop", path="/shop", revision="a" * 40, **given)
+
+
+def always(**outcomes):
+    return lambda tree, seed: outcomes
+
+
+def test_a_failing_test_is_reproduced_with_its_lines():
+    """Failing and passing tests are told apart, and the traced lines are split the same way."""
+    lines = {"bad": {"shop/a.py": (1, 2)}, "good": {"shop/a.py": (2, 3)}}
+    runner = ScriptedRunner(always(bad="failed", good="passed"), lines=lines)
+
+    found = reproduce(target(), runner, "/tree", OWN)
+
+    assert isinstance(found, Reproduction)
+    assert [result.id for result in found.failing] == ["bad"]
+    assert found.passing == ("good",)
+    assert found.lines == {"bad": {"shop/a.py": (1, 2)}}
+    assert found.passing_hits == {"shop/a.py": {2: 1, 3: 1}}
+
+
+def test_a_green_suite_leaves_nothing_to_repair():
+    """When all tests pass, the reason says how many."""
+    found = reproduce(target(), ScriptedRunner(always(a="passed", b="skipped")), "/tree", OWN)
+
+    assert isinstance(found, Green)
+    assert found.reason == "all 2 tests pass"
+
+
+def test_a_test_that_passes_on_a_rerun_is_flaky():
+    """A failing test that passes under another hash seed is set aside by name."""
+    runner = ScriptedRunner(lambda tree, seed: {"luck": "passed" if seed == 2 else "failed", "bad": "failed"})
+
+    found = reproduce(target(), runner, "/tree", OWN)
+
+    assert isinstance(found, Reproduction)
+    assert [result.id for result in found.failing] == ["bad"]
+    assert "flaky" in found.aside["luck"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "why"),
+    [
+        ("gaierror", "[Errno -3] Temporary failure in name resolution", "network"),
+        ("ConnectionError", "HTTPSConnectionPool: NewConnectionError", "network"),
+        ("OSError", "[Errno 101] Network is unreachable", "network"),
+        ("FileNotFoundError", "[Errno 2] No such file or directory: 'ffmpeg'", "ffmpeg"),
+        ("ModuleNotFoundError", "No module named 'numpy.linalg'", "numpy"),
+    ],
+)
+def test_what_only_the_box_lacks_is_set_aside(error: str, message: str, why: str):
+    """A failure for want of the network, a program or a foreign module says nothing about the code."""
+    runner = ScriptedRunner(always(outside="failed", good="passed"))
+    runner.errors["outside"] = (error, message)
+
+    found = reproduce(target(), runner, "/tree", OWN)
+
+    assert isinstance(found, Green)
+    assert why in found.aside["outside"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("ModuleNotFoundError", "No module named 'shop.carts'"),
+        ("FileNotFoundError", "[Errno 2] No such file or directory: 'data/prices.csv'"),
+        ("ConnectionRefusedError", "[Errno 111] Connection refused"),
+    ],
+)
+def test_what_may_be_the_codes_fault_is_not_set_aside(error: str, message: str):
+    """An own module, a data file and a refused loopback connection may well be bugs."""
+    runner = ScriptedRunner(always(bad="failed"))
+    runner.errors["bad"] = (error, message)
+
+    found = reproduce(target(), runner, "/tree", OWN)
+
+    assert isinstance(found, Reproduction)
+
+
+@pytest.mark.parametrize("wanted", ["t.py::a", "t.py", "t.py::C"])
+def test_named_tests_alone_matter(wanted: str):
+    """A file, a class or one test can be named; other failures are set aside as not asked for."""
+    runner = ScriptedRunner(lambda tree, seed: {"t.py::a": "failed", "t.py::C::b": "failed", "u.py::c": "failed"})
+
+    found = reproduce(target(tests=(wanted,)), runner, "/tree", OWN)
+
+    assert isinstance(found, Reproduction)
+    assert found.aside["u.py::c"] == "not asked for"
+    assert all(result.id.startswith("t.py") for result in found.failing)
+
+
+def test_an_unknown_test_is_refused():
+    """A test id that the suite does not have is an error that names it."""
+    with pytest.raises(UnknownTest, match="nowhere"):
+        reproduce(target(tests=("nowhere",)), ScriptedRunner(always(a="failed")), "/tree", OWN)
+
+
+def test_no_tests_is_refused():
+    """A suite without tests cannot be worked with."""
+    with pytest.raises(NoTests):
+        reproduce(target(), ScriptedRunner(always()), "/tree", OWN)
+
+
+def test_a_suite_that_cannot_be_imported_is_refused_with_its_error():
+    """When nothing could be collected, the sentence carries the error itself."""
+    runner = ScriptedRunner(always())
+    runner.broken = ("tests/test_a.py\nE     File 'shop.py', line 3\nE   SyntaxError: invalid syntax",)
+
+    with pytest.raises(TargetBroken, match="SyntaxError: invalid syntax"):
+        reproduce(target(), runner, "/tree", OWN)
+
+
+def test_a_suite_of_which_nothing_ended_hangs():
+    """Tests were collected and none came to an end: that is named, with the first one."""
+
+    class Hanging(ScriptedRunner):
+        def report(self, tree: str, **options):
+            return super().report(tree, **options).__class__(collected=("t.py::a",), results=(), complete=False)
+
+    with pytest.raises(TestsHang, match=r"t\.py::a"):
+        reproduce(target(), Hanging(always(), lines=None), str(Path("/tree")), OWN)
