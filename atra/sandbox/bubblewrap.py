@@ -167,12 +167,15 @@ def _refuse(policy: Policy) -> None:
     if hides or _crooked(policy.at) or any(_within(policy.at, path) for path in (*SYSTEM[1:], "/proc", "/dev")):
         raise BoxFailed(f"no copy can stand at {policy.at}")
     for path in policy.readable:
-        closed = path in CLOSED or path == os.path.expanduser("~") or _crooked(path)
-        if closed or path == policy.at or any(_within(path, own) for own in ("/proc", "/dev", "/sys")):
+        if path == policy.at or _crooked(path) or not {path, os.path.realpath(path)}.isdisjoint(_closed()):
             raise BoxFailed(f"{path} is never shown in a box as a whole")
     for path in policy.files.values():
         if _crooked(path):
             raise BoxFailed(f"no file can stand at {path}")
+
+
+def _closed() -> frozenset[str]:
+    return CLOSED | {os.path.realpath(os.path.expanduser("~"))}
 
 
 def _isolation(handed: _Handed) -> list[str]:
