@@ -21,6 +21,7 @@ class Project:
         readable: host paths the interpreter needs inside (its prefixes, the virtual environment).
         limits: of each box.
         test_limit_s: a test that takes longer than this counts as hung.
+        subfolder: where the tests are run from, relative to the root.
     """
 
     at: str
@@ -30,6 +31,7 @@ class Project:
     readable: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     test_limit_s: float = 10.0
+    subfolder: str = ""
 
 
 @dataclass(frozen=True)
