@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from atra.core.errors import StackUnavailable
 from atra.embedded.processes import Identity, Service, alive, end, identify, spawn, tail
@@ -63,11 +64,21 @@ class Supervision:
             if sentence := kept.mend(time.monotonic()):
                 self._notice(sentence)
 
+    def failing(self, deaths: int) -> str | None:
+        """Return a sentence on a service that died so often, none of its lives being a steady one; None is well."""
+        for kept in self._kept:
+            if kept.deaths >= deaths:
+                return f"{kept.service.name} ended {kept.deaths} times: {tail(kept.service.log)}"
+        return None
+
     def stop(self) -> None:
-        """Stop the services, those started last first."""
-        for kept in reversed(self._kept):
-            if not kept.stop():
-                self._notice(f"{kept.service.name} could not be stopped")
+        """Stop the services, all at the same time."""
+        if not self._kept:
+            return
+        with ThreadPoolExecutor(len(self._kept)) as together:
+            for kept, stopped in zip(self._kept, together.map(_Kept.stop, self._kept), strict=True):
+                if not stopped:
+                    self._notice(f"{kept.service.name} could not be stopped")
         self._kept.clear()
 
 
@@ -76,7 +87,7 @@ class _Kept:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._pause_s = FIRST_PAUSE_S
+        self.deaths = 0
         self._retry_at: float | None = None
         self._spawn()
 
@@ -94,10 +105,8 @@ class _Kept:
             return None
         if self._retry_at is None:
             self._bury()
-            if now - self._started_at > STEADY_S:
-                self._pause_s = FIRST_PAUSE_S
-            self._retry_at = now + self._pause_s
-            self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)
+            self.deaths = 1 if now - self._started_at > STEADY_S else self.deaths + 1
+            self._retry_at = now + min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self.deaths - 1))
             return f"{self.service.name} ended with {self.process.returncode}: {tail(self.service.log, 1)}"
         if now < self._retry_at:
             return None
