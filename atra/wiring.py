@@ -1,6 +1,7 @@
 """Settings become real collaborators here, once per process; everyone else receives them as arguments."""
 
 from functools import cached_property
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -8,6 +9,7 @@ from atra.core.errors import MissingPart
 from atra.core.redaction import Redactor
 from atra.core.settings import Settings, load_settings
 from atra.sandbox.bubblewrap import make_sandbox
+from atra.sandbox.policy import MIB, Limits
 from atra.sandbox.protocol import Sandbox
 from atra.storage import signals
 from atra.storage.database import connect
@@ -57,6 +59,16 @@ class Wiring:
         if self.settings.redis_url is None:
             raise MissingPart("Redis: start one with `atra up`, or set ATRA_REDIS_URL")
         return signals.Signals(signals.connect(self.settings.redis_url.get_secret_value()))
+
+    @cached_property
+    def scratch(self) -> Path:
+        """Where throw-away trees lie; what a killed worker left there is removed when the next one starts."""
+        return self.settings.home / "scratch"
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What one box may use."""
+        return Limits(memory_bytes=self.settings.memory_mib * MIB)
 
     @cached_property
     def sandbox(self) -> Sandbox:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from atra.core.settings import Settings
     from atra.embedded import Embedded
 
 _numbers = itertools.count(1)
@@ -69,3 +72,21 @@ def _administer(services: "Embedded", statement: str) -> None:
     engine = create_engine(services.database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(statement))
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: "Path") -> "Iterator[Settings]":
+    """Settings that point at the real services; nothing of the environment or of a file counts."""
+    from pydantic import SecretStr
+
+    from atra import wiring
+    from atra.core.settings import Settings
+
+    before = wiring._current[:]
+    yield Settings(
+        _env_file=None,
+        home=tmp_path / "home",
+        database_url=SecretStr(database_url),
+        redis_url=SecretStr(redis_url),
+    )
+    wiring._current[:] = before

@@ -114,7 +114,7 @@ def diagnose(work: Work) -> tuple[Diagnosis, None]:
     reproduction = work.output_of("reproduce", Reproduction)
     with workspace(work) as here:
         paths = _python_files(here)
-        return locate(reproduction, here.sources(paths)), None
+        return locate(reproduction, here.sources(paths), protected=here.protected), None
 
 
 def propose(work: Work) -> tuple[Area, Ending | None]:
@@ -137,7 +137,7 @@ def try_candidates(work: Work) -> tuple[Search, None]:
     passing = sorted(reproduction.passing, key=lambda test: reproduction.seconds.get(test, 0.0))
     deadline_s = time.monotonic() + work.given(Target).budget_s * _SEARCH_SHARE
     with workspace(work) as here:
-        stream = candidates(here.sources(area.paths), diagnosis, reproduction)
+        stream = candidates(here.sources(area.paths), diagnosis)
         workshop = here.runner.workshop(
             str(here.tree), [result.id for result in failing], passing, reproduction.seconds, stop=work.over
         )

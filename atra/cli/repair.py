@@ -73,7 +73,7 @@ def repair(
             f"[yellow]note:[/] {len(dirty)} uncommitted changes are not part of this repair "
             "(--include-uncommitted takes them in)"
         )
-    with with_stack(as_json=as_json) as wired:
+    with with_stack(quiet=as_json) as wired:
         run = start(wired, target, shards or settings.shards)
         run = watch(wired, run, quiet=as_json)
         steps = wired.runs.steps(run.id)
@@ -135,7 +135,7 @@ def make_target(
 
 def start(wired: Wiring, target: Target, shards: int, failure_id: str | None = None) -> Run:
     """Open the run and send it on its way."""
-    from workers.app import app  # the application is made from the wiring, which the session sets up first
+    from workers.app import app  # made from the wiring, which the session sets up first
     from workers.pipelines import self_repair, send
 
     run = wired.runs.open(new_id("r"), self_repair(shards), to_json(target), failure_id)
