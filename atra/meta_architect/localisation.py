@@ -139,7 +139,7 @@ def _add_frames(suspects: _Suspects, failing: Iterable[TestResult]) -> None:
 
 
 def _add_definitions(suspects: _Suspects) -> None:
-    """Suspect what suspect functions lean on: their own defaults, and constants of modules and classes that they read."""
+    """Suspect what suspect functions lean on: their defaults, and constants of modules and classes that they read."""
     worst: dict[tuple[str, Function], float] = {}
     names: dict[str, float] = {}
     for (path, line), score in suspects.scores.items():

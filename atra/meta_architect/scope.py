@@ -224,6 +224,8 @@ class Scope:
                     yield from ((item.id, "int") for item in args if isinstance(item, ast.Name))
                 case ast.Subscript(slice=ast.Slice(lower=lower, upper=upper)):
                     yield from ((item.id, "int") for item in (lower, upper) if isinstance(item, ast.Name))
+                case ast.BinOp(op=ast.Sub() | ast.Mult() | ast.FloorDiv() | ast.Div(), left=left, right=right):
+                    yield from ((item.id, "int") for item in (left, right) if isinstance(item, ast.Name))
                 case ast.BinOp(left=left, right=right) | ast.Compare(left=left, comparators=[right]):
                     yield from _beside_number(left, right)
                 case ast.For(iter=ast.Name(id=name)) | ast.comprehension(iter=ast.Name(id=name)):

@@ -8,7 +8,16 @@ are not starved, a kind's count divided among its templates. Kinds that the stud
 fixes), above all new, deleted and moved statements, get shares by judgement, marked so.
 """
 
-from atra.meta_architect.templates import expressions, names, numbers, operators
+from atra.meta_architect.templates import (
+    calls,
+    conditions,
+    exceptions,
+    expressions,
+    names,
+    numbers,
+    operators,
+    statements,
+)
 from atra.meta_architect.templates.spot import Template
 
 TEMPLATES: tuple[Template, ...] = (
@@ -38,12 +47,47 @@ TEMPLATES: tuple[Template, ...] = (
     Template("function", "name", 75, names.function),
     Template("method", "name", 75, names.method),
     Template("target", "name", 40, names.target),
-    # swapped arguments 8, element added to an iterable 57, attribute access added 32
-    Template("swapped-elements", "shape", 20, expressions.swapped_elements),
+    # same function more arguments 150, fewer 50, keyword 20, swapped 8
+    Template("more-arguments", "call", 165, calls.more_arguments),
+    Template("fewer-arguments", "call", 65, calls.fewer_arguments),
+    Template("keyword", "call", 35, calls.keyword),
+    Template("swapped-arguments", "call", 23, calls.swapped_arguments),
+    # function round an expression 117, method call added 60
+    Template("wrapped", "call", 150, calls.wrapped),
+    Template("called", "call", 20, calls.called),
+    Template("extremum", "call", 30, calls.extremum),
+    # more specific if 68, less specific if 22
+    Template("extended-condition", "condition", 85, conditions.extended_condition),
+    Template("dropped-condition", "condition", 40, conditions.dropped_condition),
+    Template("filtered", "condition", 20, conditions.filtered),
+    Template("returned-condition", "condition", 20, conditions.returned_condition),
+    # element added to an iterable 57, attribute access added 32
     Template("element", "shape", 60, expressions.element),
     Template("attribute-access", "shape", 47, expressions.attribute_access),
     # unclassified in the study: by judgement
+    Template("swapped-elements", "shape", 23, expressions.swapped_elements),
     Template("unwrapped", "shape", 40, expressions.unwrapped),
     Template("sliced", "shape", 25, expressions.sliced),
     Template("indexed", "shape", 20, expressions.indexed),
+    Template("guarded", "condition", 25, conditions.guarded),
+    Template("inserted-call", "statement", 50, statements.inserted_call),
+    Template("inserted-assignment", "statement", 60, statements.inserted_assignment),
+    Template("inserted-jump", "statement", 40, statements.inserted_jump),
+    Template("inserted-guard", "statement", 80, statements.inserted_guard),
+    Template("deleted", "statement", 25, statements.deleted),
+    Template("moved", "statement", 40, statements.moved),
+    Template("branch", "statement", 20, statements.branch),
+    Template("kept-result", "statement", 40, statements.kept_result),
+    Template("mutation", "statement", 30, statements.mutation),
+    Template("mutable-default", "statement", 40, statements.mutable_default),
+    Template("changed-while-iterated", "statement", 40, exceptions.changed_while_iterated),
+    Template("caught", "error", 40, exceptions.caught),
+    # these speak only after an error of their kind, which makes them likely
+    Template("missing-key", "error", 150, exceptions.missing_key),
+    Template("none-value", "error", 150, exceptions.none_value),
+    Template("out-of-range", "error", 100, exceptions.out_of_range),
+    Template("division-by-zero", "error", 200, exceptions.division_by_zero),
+    Template("unknown-name", "error", 250, exceptions.unknown_name),
+    Template("unknown-attribute", "error", 200, exceptions.unknown_attribute),
+    Template("wrong-type", "error", 100, exceptions.wrong_type),
 )

@@ -2,9 +2,11 @@
 
 import ast
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from atra.meta_architect.scope import COLLECTIONS, NUMBERS
 from atra.meta_architect.source import ARITH, TERM
+from atra.meta_architect.templates.operators import is_condition
 from atra.meta_architect.templates.spot import Proposal, Spot
 
 _ORDERED = {"list", "str", "tuple", "bytes", ""}
@@ -17,6 +19,8 @@ def swapped_operands(spot: Spot) -> Iterator[Proposal]:
         sums = isinstance(node.op, ast.Add) and {spot.kind(node.left), spot.kind(node.right)} & NUMBERS
         if not commutes and not sums:
             yield spot.swap(node.left, node.right)
+        if isinstance(node.left, ast.BinOp) and not isinstance(node.left.op, ast.Pow):
+            yield spot.swap(node.left.right, node.right, 0.5)
     for test in spot.each(ast.Compare):
         if len(test.ops) == 1 and isinstance(test.ops[0], ast.In | ast.NotIn):
             yield spot.swap(test.left, test.comparators[0], 0.3)
@@ -80,8 +84,9 @@ def to_name(spot: Spot) -> Iterator[Proposal]:
         if _called(spot, node) or isinstance(spot.parent(node), ast.JoinedStr | ast.Expr):
             continue
         kind = spot.kind(node)
-        for name in spot.near(node):
+        for name in spot.values(node):
             same = 2.0 if kind and kind == name.kind else 1.0 if not kind or not name.kind else 0.3
+            same = 1.0 if is_condition(spot, node) else same
             yield spot.put(node, name.name, same)
 
 
@@ -91,7 +96,8 @@ def added_term(spot: Spot) -> Iterator[Proposal]:
         if not _may_grow(spot, node):
             continue
         kind = spot.kind(node)
-        for name in spot.near(node):
+        yield from _added_number(spot, node)
+        for name in spot.values(node):
             if name.name == spot.text(node):
                 continue
             close = 2.0 if kind and kind == name.kind else 1.0 if not kind or not name.kind else 0.1
@@ -102,6 +108,23 @@ def added_term(spot: Spot) -> Iterator[Proposal]:
             else:
                 yield spot.put(node, f"{old} - {name.name}", close)
                 yield spot.put(node, f"{spot.operand(node, TERM)} * {name.name}", close / 2)
+
+
+def _added_number(spot: Spot, node: ast.expr) -> Iterator[Proposal]:
+    """Add and take off the function's other numbers and the lengths of the statement's texts."""
+    if spot.kind(node) in COLLECTIONS or spot.function is None:
+        return
+    numbers = {len(item.value) for item in spot.each(ast.Constant) if isinstance(item.value, str)}
+    numbers |= {
+        item.value for item in ast.walk(spot.function) if isinstance(item, ast.Constant) and _is_int(item.value)
+    }
+    for number in sorted(numbers - {0, 1})[:4]:
+        yield spot.put(node, f"{spot.operand(node, ARITH)} + {number}", 0.5)
+        yield spot.put(node, f"{spot.operand(node, ARITH)} - {number}", 0.5)
+
+
+def _is_int(value: object) -> TypeGuard[int]:
+    return type(value) is int
 
 
 def _may_grow(spot: Spot, node: ast.expr) -> bool:
@@ -180,7 +203,7 @@ def element(spot: Spot) -> Iterator[Proposal]:
         last = spot.source.bracketed(node.elts[-1])[1]
         first = spot.source.bracketed(node.elts[0])[0]
         used = {spot.text(item) for item in node.elts}
-        for name in spot.near(node):
+        for name in spot.values(node):
             if name.name not in used:
                 yield spot.splice((last, last), f", {name.name}")
                 yield spot.splice((first, first), f"{name.name}, ", 0.5)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from atra.meta_architect.scope import COLLECTIONS, NUMBERS
 from atra.meta_architect.source import ARITH
 from atra.meta_architect.templates.spot import Proposal, Spot
+from atra.meta_architect.templates.words import opposites, similarity
 
 _COMMON = (0, 1, -1, 2)
+_SEPARATORS = (" ", "", "-", "_", ",", ", ", ";", ":", "/", ".", "\n", "\t", "|", "=")
 _EMPTY_CALLS = {"list": "[]", "dict": "{}", "set": "set()", "tuple": "()"}
 
 
@@ -54,7 +56,8 @@ def _index_like(spot: Spot, node: ast.expr) -> float:
         case ast.Compare():
             return 1.5 if kind == "int" else 0.5
     if isinstance(node, ast.BinOp | ast.Call | ast.Name | ast.Attribute | ast.Subscript):
-        return 1 if kind == "int" else 0
+        unknown = 0.4 if not kind and isinstance(parent, ast.Return) else 0
+        return 1 if kind == "int" else unknown
     return 0
 
 
@@ -107,20 +110,16 @@ def string(spot: Spot) -> Iterator[Proposal]:
         options: dict[str, float] = {}
         for text in [*expected[:8], *known[:40]]:
             value = ast.literal_eval(text)
-            options[value] = 0.3 + 2 * similarity(old, value) + (1 if text in expected else 0)
+            options[value] = 0.3 + 2 * similarity(old, value) + (text in expected) + 2 * (value in opposites(old))
         for text, weight in (("", 0.5), (" ", 0.5), (old.strip(), 1.0), (old.lower(), 0.7), (old.upper(), 0.4)):
             options.setdefault(text, weight)
+        for text in _SEPARATORS if old in _SEPARATORS else ():
+            options.setdefault(text, 1.0)
         for text, weight in _format_variants(old):
             options.setdefault(text, weight)
         for value, weight in options.items():
             if value != old:
                 yield spot.put(node, _quoted(value, spot.text(node)), weight)
-
-
-def similarity(one: str, other: str) -> float:
-    """Return how alike two texts are, 0 to 1: the share of letter pairs they have in common (Dice's coefficient)."""
-    pairs, others = ({text[i : i + 2] for i in range(len(text) - 1)} for text in (one.lower(), other.lower()))
-    return 2 * len(pairs & others) / (len(pairs) + len(others)) if pairs or others else float(one == other)
 
 
 def _quoted(value: str, like: str) -> str:

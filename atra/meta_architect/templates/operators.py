@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from atra.meta_architect.scope import COLLECTIONS
-from atra.meta_architect.source import NOT
+from atra.meta_architect.source import NOT, TERM
 from atra.meta_architect.templates.spot import Proposal, Spot
 
 COMPARISONS: dict[type[ast.cmpop], str] = {
@@ -103,7 +103,7 @@ def _operand_text(spot: Spot, node: ast.expr, start: int, end: int) -> str:
 
 
 def augmented(spot: Spot) -> Iterator[Proposal]:
-    """`total += x` -> `total -= x`, `total = x` -> `total += x` and back."""
+    """`total += x` -> `total -= x`; `total = x` -> `total += x` and back; `d[k] = x` -> `d[k] = d.get(k, 0) + x`."""
     statement = spot.statement
     if isinstance(statement, ast.AugAssign):
         span = spot.source.operator(statement.target, statement.value)
@@ -116,6 +116,9 @@ def augmented(spot: Spot) -> Iterator[Proposal]:
             span = spot.source.operator(target, statement.value)
             for text, weight in {"+=": 3, "-=": 1, "*=": 0.5, "|=": 0.3}.items():
                 yield spot.splice(span, text, weight)
+        if isinstance(target, ast.Subscript) and not isinstance(target.slice, ast.Slice):
+            old = f"{spot.operand(target.value)}.get({spot.text(target.slice)}, 0)"
+            yield spot.put(statement.value, f"{old} + {spot.operand(statement.value, TERM)}", 2)
 
 
 def connective(spot: Spot) -> Iterator[Proposal]:

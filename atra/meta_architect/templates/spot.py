@@ -75,6 +75,12 @@ class Spot:
             return [item for item in visible.values() if item.kind not in {"module", "callable"}]
         return [item for item in visible.values() if item.origin != "module" and item.name not in {"self", "cls"}]
 
+    def values(self, node: ast.AST) -> list[Variable]:
+        """Return what `near` does and, in a method, the object's own data as `self.name`."""
+        own = self.scope.self_attributes(self.statement) if "self" in self.names else {}
+        data = (Variable(f"self.{name}", kind, "local", 0) for name, kind in own.items() if kind != "callable")
+        return [*self.near(node), *data]
+
     def each(self, *kinds: type[Node]) -> Iterator[Node]:
         """Yield the statement's own expressions of these classes."""
         for node in self.nodes:
