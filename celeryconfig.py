@@ -13,6 +13,7 @@ task_queues = [Queue(name, routing_key=name) for name in QUEUES]
 task_create_missing_queues = False
 task_default_queue = "maintenance"
 task_routes = {
+    "self_repair.receive": {"queue": "maintenance"},
     "self_repair.*": {"queue": "repair"},
     "maintenance.*": {"queue": "maintenance"},
 }

@@ -1,9 +1,9 @@
 """Keeps a worker alive when Redis goes away while it holds a late-acknowledged message.
 
-In kombu 5.7.0, closing a channel after the connection is lost asks the dead connection for its parameters: the client is
-already None, an AttributeError leaves the consumer's reconnect loop, and the worker's main process exits. Raising the
-error that the loop expects instead lets it reconnect. `tests/faults/test_broker_outage.py` fails once kombu no longer
-needs this or once it no longer helps.
+In kombu 5.7.0, closing a channel after the connection is lost asks the dead connection for its parameters: its client
+is already None, an AttributeError leaves the consumer's reconnect loop, and the worker's main process exits. Raising
+the error that the loop expects instead lets it reconnect. `tests/faults/test_broker_outage.py` fails once kombu no
+longer needs this or once it no longer helps.
 """
 
 from typing import Any

@@ -8,20 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from atra.meta_architect.ranking import choose as rank
+from atra.meta_architect.ranking import confidence
+from atra.sandbox.project import make_project, runner_for
 from celery import Task
 
 from atra.core.runs import Ending
 from atra.core.texts import decode, encode
 from atra.meta_architect.localisation import diagnose as locate
 from atra.meta_architect.message import message
-from atra.meta_architect.ranking import choose as rank
-from atra.meta_architect.ranking import confidence
 from atra.meta_architect.records import (
+    Area,
     Choice,
     Commit,
     Diagnosis,
     Reproduction,
-    Area,
     Search,
     Target,
     Verification,
@@ -32,7 +33,6 @@ from atra.meta_architect.search import search
 from atra.meta_architect.stream import candidates
 from atra.meta_architect.verification import verify as prove
 from atra.repository import Repository, protected
-from atra.sandbox.project import make_project, runner_for
 from atra.sandbox.runner import Runner
 from workers.app import app
 from workers.task import AtraTask, StepFunction, Work, run_step

@@ -1,6 +1,5 @@
 """`atra repair PATH`: open a run, watch it, say what came of it."""
 
-import shlex
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -12,13 +11,14 @@ from rich.live import Live
 from atra.cli.console import err, print_error, print_json
 from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status, timeline
 from atra.cli.session import with_stack
-from atra.core.errors import BadInput, InterpreterUnusable
-from atra.core.records import from_json, to_json
-from atra.core.runs import Run, new_id
-from atra.core.settings import RepositorySettings, Settings, load_settings
+from atra.core.errors import BadInput
+from atra.core.records import from_json
+from atra.core.runs import Run
+from atra.core.settings import load_settings
 from atra.meta_architect.records import Target
 from atra.repository import Repository
 from atra.wiring import Wiring
+from workers.targets import make_target
 
 _POLL_S = 0.15
 _GRACE_S = 120.0
@@ -73,7 +73,10 @@ def repair(
             f"[yellow]note:[/] {len(dirty)} uncommitted changes are not part of this repair "
             "(--include-uncommitted takes them in)"
         )
-    with with_stack(quiet=as_json) as wired:
+    with with_stack(quiet=as_json) as session:
+        from workers.intake import start  # the application is made from the wiring, which is set up by now
+
+        wired = session.wired
         run = start(wired, target, shards or settings.shards)
         run = watch(wired, run, quiet=as_json)
         steps = wired.runs.steps(run.id)
@@ -86,62 +89,6 @@ def repair(
     else:
         print_outcome(run, steps)
     raise typer.Exit(exit_code(run, steps))
-
-
-def make_target(
-    repository: Repository,
-    settings: Settings,
-    *,
-    revision: str = "HEAD",
-    test_command: str = "",
-    tests: tuple[str, ...] = (),
-    python: Path | None = None,
-    include_uncommitted: bool = False,
-    commit: bool = True,
-    generator: str = "auto",
-    budget_s: float,
-) -> Target:
-    """Return what is to be repaired; what is not said comes from the repository's entry in `atra.toml`.
-
-    Raises:
-        UnknownRevision, InterpreterUnusable, BadInput: as their names say.
-    """
-    name, known = _entry(repository, settings)
-    command = test_command or known.test_command or ""
-    try:
-        shlex.split(command)
-    except ValueError as error:
-        raise BadInput(f"--test-command: {error}") from error
-    interpreter = python or known.python
-    if interpreter and not interpreter.exists():
-        raise InterpreterUnusable(str(interpreter), "there is no such file")
-    return Target(
-        repository=name,
-        path=str(repository.root),
-        revision=repository.capture() if include_uncommitted else repository.resolve(revision),
-        subfolder=repository.subfolder,
-        tests=tests,
-        test_command=command,
-        python=str(interpreter.absolute()) if interpreter else "",
-        include_uncommitted=include_uncommitted,
-        commit=commit,
-        policy=known.policy,
-        protected=known.protected,
-        allowed=known.allowed,
-        generator=generator,
-        budget_s=budget_s,
-    )
-
-
-def start(wired: Wiring, target: Target, shards: int, failure_id: str | None = None) -> Run:
-    """Open the run and send it on its way."""
-    from workers.app import app  # made from the wiring, which the session sets up first
-    from workers.pipelines import self_repair, send
-
-    run = wired.runs.open(new_id("r"), self_repair(shards), to_json(target), failure_id)
-    wired.runs.mark_sent(run.id)
-    send(app, wired.runs, run)
-    return run
 
 
 def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
@@ -161,10 +108,3 @@ def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
         err.print(f"cancelled run {run.id}")
         raise
     return run
-
-
-def _entry(repository: Repository, settings: Settings) -> tuple[str, RepositorySettings]:
-    for name, entry in settings.repositories.items():
-        if entry.path.expanduser().resolve() == Path(repository.root).resolve():
-            return name, entry
-    return Path(repository.root).name, RepositorySettings(path=Path(repository.root))

@@ -6,6 +6,7 @@ for the duration.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 
 from atra.cli.console import err
 from atra.cli.stack import addressed, running_stack, temporary_stack
@@ -24,9 +25,17 @@ def with_database() -> Iterator[Wiring]:
         yield use(settings)
 
 
+@dataclass(frozen=True)
+class Session:
+    """A wiring behind which workers listen. `lasting` says whether they go on when the command has ended."""
+
+    wired: Wiring
+    lasting: bool
+
+
 @contextmanager
-def with_stack(*, quiet: bool) -> Iterator[Wiring]:
-    """Give a wiring behind which workers listen.
+def with_stack(*, quiet: bool) -> Iterator[Session]:
+    """Give a session with workers.
 
     Args:
         quiet: say nothing on standard error.
@@ -36,12 +45,12 @@ def with_stack(*, quiet: bool) -> Iterator[Wiring]:
     """
     settings = load_settings()
     if settings.database_url and settings.redis_url:
-        yield use(settings)
+        yield Session(use(settings), lasting=True)
         return
     if info := running_stack(settings.home):
-        yield use(info.settings(settings))
+        yield Session(use(info.settings(settings)), lasting=True)
         return
     with ExitStack() as stack:
         with nullcontext() if quiet else err.status("starting database, Redis and a worker"):
             running = stack.enter_context(temporary_stack(settings))
-        yield use(running.info.settings(settings))
+        yield Session(use(running.info.settings(settings)), lasting=False)

@@ -11,7 +11,8 @@ from atra.sandbox.reports import TestResult
 class Target:
     """What is to be repaired, as asked for.
 
-    `tests` are the ids that matter (all failing ones when empty). `test_command` empty means pytest. `python` empty
+    `tests` are the ids that matter (all failing ones when empty). `suspect` is the file in which a reported failure
+    happened, as its traceback names it: then only failing tests that run it matter. `test_command` empty means pytest. `python` empty
     means the repository's own `.venv`, else ATRA's interpreter. `revision` is the full id of the base commit.
     """
 
@@ -29,6 +30,7 @@ class Target:
     allowed: tuple[str, ...] = ()
     generator: str = "auto"
     budget_s: float = 300.0
+    suspect: str = ""
     seed: int = 0
 
 

@@ -71,6 +71,14 @@ def reproduce(
     covered = runner.report(
         tree, tests=_to_trace(failing, passing, report), coverage=True, wall_s=target.budget_s * 0.2, stop=stop
     )
+    if target.suspect:
+        near = [result for result in failing if _runs(result, covered.lines.get(result.id, {}), target.suspect)]
+        aside |= {
+            result.id: "does not run the file of the reported failure" for result in failing if result not in near
+        }
+        failing = near
+        if not failing:
+            return Green(_why_green(report, aside), passing, aside)
     asked = {result.id for result in failing}
     return Reproduction(
         failing=tuple(failing),
@@ -130,6 +138,13 @@ def _flaky(runner: Runner, tree: str, failing: Sequence[TestResult], stop: Stop)
         again = runner.report(tree, tests=ids, hash_seed=seed, stop=stop)
         flaky |= {r.id: "flaky: it fails on some runs only" for r in again.results if r.outcome == "passed"}
     return flaky
+
+
+def _runs(result: TestResult, lines: Mapping[str, tuple[int, ...]], suspect: str) -> bool:
+    """Return whether the test runs the suspect file, which another machine may know by another path."""
+    named = "/" + suspect.replace("\\", "/").lstrip("/")
+    paths = {*lines, *(frame.path for frame in result.frames)}
+    return any(named.endswith(f"/{path}") for path in paths)
 
 
 def _to_trace(failing: Sequence[TestResult], passing: Sequence[str], report: TestReport) -> list[str]:

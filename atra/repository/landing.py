@@ -70,6 +70,22 @@ def commit(git: Git, base: str, branch: str, files: Mapping[str, str | bytes | N
     return existing
 
 
+def capture(git: Git) -> str:
+    """Return a commit of the working tree as it is on disk, on top of the checked out commit and on no branch.
+
+    Ignored files are left out. A clean working tree gives the checked out commit itself. The index is not touched.
+    """
+    head = git.line("rev-parse", "HEAD^{commit}")
+    with _index() as environment:
+        git.run("read-tree", "HEAD", environment=environment)
+        git.run("add", "--all", environment=environment)
+        tree = git.line("write-tree", environment=environment)
+    if tree == _facts(git, head).tree:
+        return head
+    message = "Uncommitted changes, as found\n\nTaken before a repair was asked for; the repair stands on top of it.\n"
+    return git.line("commit-tree", tree, "-p", head, given=bytes_of(message))
+
+
 def revert(git: Git, commit_id: str, run_id: str, repair_branch: str) -> Landed:
     """Undo a commit by a commit that does the opposite; return where it landed.
 

@@ -140,6 +140,10 @@ class Repository:
                 recency.setdefault(word, age)
         return recency
 
+    def capture(self) -> str:
+        """Return a commit of the working tree as it is on disk, on no branch; see `landing.capture`."""
+        return landing.capture(self._git)
+
     def commit(self, base: str, branch: str, files: Mapping[str, str | bytes | None], message: str) -> str:
         """Make one commit on `base` on a new branch and return its id; asked twice, the same id comes back.
 

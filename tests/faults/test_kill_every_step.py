@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from atra.cli.repair import make_target, start
 from atra.cli.stack import environment_of
 from atra.core.settings import Settings
 from atra.repository import Repository
 from atra.wiring import use
 from tests.targets import git, small_shop
+from workers.targets import make_target
 
 STEPS = ("reproduce", "diagnose", "propose", "try", "choose", "verify", "commit")
 MOMENTS = ("claimed", "unsettled", "settled")
@@ -62,6 +62,8 @@ def test_a_worker_killed_at_every_moment_of_a_step_costs_only_time(step: str, se
     marks.mkdir()
     moments = MOMENTS[:-1] if step == "commit" else MOMENTS
     kills = {"KILL_STEP": step, "KILL_MOMENTS": ",".join(MOMENTS), "KILL_MARKS": str(marks)}
+
+    from workers.intake import start
 
     with Workers(settings, tmp_path / "worker.log", **kills):
         run = start(wired, make_target(Repository.open(repository), settings, budget_s=120), settings.shards)

@@ -214,10 +214,11 @@ def test_cancelling_ends_an_idle_run_and_tells_a_held_one(store: RunStore, run):
 
 def test_ids_are_found_by_their_beginning_and_only_if_it_is_one(store: RunStore, run):
     """A prefix finds its run; none or several is an error; a wildcard is not taken for one."""
+    store.open(new_id("r"), PLAN, {})
+
     assert store.find(run.id[:9]).id == run.id
     for wrong in ("", "r", "nowhere", "%"):
         with pytest.raises(UnknownRun):
-            store.open(new_id("r"), PLAN, {})
             store.find(wrong)
 
 

@@ -134,3 +134,15 @@ def test_a_suite_of_which_nothing_ended_hangs():
 
     with pytest.raises(TestsHang, match=r"t\.py::a"):
         reproduce(target(), Hanging(always(), lines=None), str(Path("/tree")), OWN)
+
+
+def test_a_reported_failure_takes_only_tests_that_run_its_file():
+    """Of two failing tests, the one that never runs the reported file is set aside."""
+    lines = {"near": {"shop/cart.py": (1,)}, "far": {"shop/mail.py": (1,)}}
+    runner = ScriptedRunner(always(near="failed", far="failed"), lines=lines)
+
+    found = reproduce(target(suspect="/srv/app/shop/cart.py"), runner, "/tree", OWN)
+
+    assert isinstance(found, Reproduction)
+    assert [result.id for result in found.failing] == ["near"]
+    assert "far" in found.aside

@@ -1,0 +1,90 @@
+"""`atra up`, `atra status`, `atra doctor`: running the stack and seeing how it is."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from atra.cli import doctor as examination
+from atra.cli.console import err, out, plain, print_json
+from atra.cli.session import with_database
+from atra.cli.stack import Crew
+from atra.cli.stack import up as run_stack
+from atra.core.records import to_json
+from atra.core.settings import load_settings
+from atra.wiring import Wiring
+
+_COLOURS = {"ok": "green", "missing": "red", "broken": "red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up")(up)
+    app.command("status")(status)
+    app.command("doctor")(doctor)
+
+
+def up(
+    workers: Annotated[int | None, typer.Option(min=1, max=256, help="How many tasks run at once.")] = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="A worker for the gpu queue too.")] = False,
+    flower: Annotated[bool, typer.Option("--flower", help="Flower on the loopback address too.")] = False,
+    flower_port: Annotated[int, typer.Option(min=1, max=65535, help="Flower's port.")] = Crew.flower_port,
+) -> None:
+    """Run database, Redis, workers and beat until Ctrl-C."""
+    crew = Crew(beat=True, gpu=gpu, flower=flower, flower_port=flower_port, **({"workers": workers} if workers else {}))
+    run_stack(load_settings(), crew, lambda sentence: err.print(f"[dim]atra[/] {plain(sentence)}"))
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show what runs: runs, failures, workers, queues, beat."""
+    with with_database() as wired:
+        facts = _facts(wired)
+    if as_json:
+        print_json(facts)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    runs = facts["runs"]
+    table.add_row(
+        "runs", f"{runs['open']} open, {runs['overdue']} overdue, {runs['ended']} ended; {runs['leased']} steps held"
+    )
+    table.add_row("failures", f"{facts['open_failures']} open")
+    table.add_row("workers", plain(", ".join(facts["workers"]) or "none answer"))
+    table.add_row("queues", plain(", ".join(f"{name} {length}" for name, length in facts["queues"].items())))
+    beat = facts["beat_age_s"]
+    table.add_row("beat", "no tick within a day" if beat is None else f"last tick {beat:.0f} s ago")
+    out.print(table)
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check every part; say what is missing and how to get it."""
+    found = examination.doctor(load_settings())
+    if as_json:
+        print_json([to_json(part) for part in found])
+    else:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in ("part", "state", "detail"):
+            table.add_column(column)
+        for part in found:
+            hint = f"\n[dim]{plain(part.hint)}[/]" if part.hint else ""
+            table.add_row(part.part, f"[{_COLOURS[part.state]}]{part.state}[/]", plain(part.detail) + hint)
+        out.print(table)
+    raise typer.Exit(3 if any(part.state != "ok" and part.needed for part in found) else 0)
+
+
+def _facts(wired: Wiring) -> dict[str, Any]:
+    from workers.app import app  # made from the wiring, which is set up by now
+
+    with app.connection_for_read() as connection:
+        queues = {queue.name: _length(connection, queue.name) for queue in app.conf.task_queues}
+    return {
+        "runs": wired.runs.counts(),
+        "open_failures": wired.failures.count_open(),
+        "workers": sorted(app.control.inspect(timeout=1.0).ping() or {}),
+        "queues": queues,
+        "beat_age_s": wired.signals.beat_age_s(),
+    }
+
+
+def _length(connection: Any, queue: str) -> int:
+    channel = connection.default_channel
+    return int(channel.queue_declare(queue, passive=True).message_count)

@@ -1,0 +1,70 @@
+"""How failures come in: counted by fingerprint, triaged, and repaired where that is what triage says."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from atra.core.errors import BadInput, RunConflict
+from atra.core.records import to_json
+from atra.core.runs import Run, new_id
+from atra.meta_architect.records import Target
+from atra.self_repair.fingerprint import fingerprint
+from atra.self_repair.records import Failure, Report, redacted
+from atra.self_repair.triage import triage
+from atra.wiring import Wiring
+from workers.app import app
+from workers.pipelines import self_repair, send
+from workers.targets import make_target, open_named
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a report: the failure it belongs to, the run that repairs it or why there is none."""
+
+    failure: Failure
+    run: Run | None
+    why: str
+
+
+def start(wired: Wiring, target: Target, shards: int, failure_id: str | None = None) -> Run:
+    """Open a repair run and send it on its way.
+
+    Raises:
+        RunConflict: the failure has an open run already.
+    """
+    run = wired.runs.open(new_id("r"), self_repair(shards), to_json(target), failure_id)
+    wired.runs.mark_sent(run.id)
+    send(app, wired.runs, run)
+    return run
+
+
+def take_in(wired: Wiring, report: Report) -> Taken:
+    """Record a report and start a repair where one is due.
+
+    One failure has at most one open run, and is not tried twice on the same revision.
+    """
+    report = redacted(report, wired.redactor)
+    decision = triage(report)
+    failure = wired.failures.record(report, fingerprint(report), decision.path, decision.reason)
+    if decision.path != "repair":
+        return Taken(failure, None, decision.reason)
+    try:
+        repository = open_named(report.repository, wired.settings)
+        target = make_target(repository, wired.settings, suspect=_suspect(report), budget_s=wired.settings.budget_s)
+    except BadInput as error:
+        return Taken(failure, None, str(error))
+    tried = [run for run in wired.runs.recent(50, failure_id=failure.id) if run.outcome != "cancelled"]
+    if same := next((run for run in tried if run.input.get("revision") == target.revision), None):
+        return Taken(failure, None, f"run {same.id} has worked on it at this revision: {same.outcome or 'under way'}")
+    try:
+        return Taken(failure, start(wired, target, wired.settings.shards, failure.id), decision.reason)
+    except RunConflict as conflict:
+        return Taken(failure, None, str(conflict))
+
+
+def _suspect(report: Report) -> str:
+    """Return the file of the innermost frame in the application's own code."""
+    own = [frame.path for frame in report.frames if frame.in_app]
+    return own[-1] if own else ""

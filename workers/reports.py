@@ -1,0 +1,37 @@
+"""The task by which other people's applications report their failures."""
+
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from atra.core.errors import BadReport
+from atra.core.records import from_json
+from atra.self_repair.records import Report
+from atra.wiring import wiring
+from workers.app import app
+from workers.intake import take_in
+from workers.task import AtraTask
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(base=AtraTask, name="self_repair.receive", time_limit=120, soft_time_limit=100)  # type: ignore[untyped-decorator]
+def receive(report: dict[str, Any]) -> str:
+    """Take in one report; return the failure's id.
+
+    Raises:
+        BadReport: what came is no report.
+    """
+    try:
+        taken = take_in(wiring(), from_json(Report, report))
+    except ValidationError as error:
+        raise BadReport(str(error.errors()[0]["msg"])) from error
+    log.info(
+        "failure taken in",
+        failure_id=taken.failure.id,
+        count=taken.failure.count,
+        run_id=taken.run.id if taken.run else None,
+        why=taken.why,
+    )
+    return taken.failure.id

@@ -1,0 +1,76 @@
+"""What is to be repaired: a repository, what was asked for, and what its entry in `atra.toml` says."""
+
+import shlex
+from pathlib import Path
+
+from atra.core.errors import BadInput, InterpreterUnusable, UnknownRepository
+from atra.core.settings import RepositorySettings, Settings
+from atra.meta_architect.records import Target
+from atra.repository import Repository
+
+
+def make_target(
+    repository: Repository,
+    settings: Settings,
+    *,
+    revision: str = "HEAD",
+    test_command: str = "",
+    tests: tuple[str, ...] = (),
+    python: Path | None = None,
+    include_uncommitted: bool = False,
+    commit: bool = True,
+    generator: str = "auto",
+    suspect: str = "",
+    budget_s: float,
+) -> Target:
+    """Return what is to be repaired; what is not said comes from the repository's entry in `atra.toml`.
+
+    Raises:
+        UnknownRevision, InterpreterUnusable, BadInput: as their names say.
+    """
+    name, known = _entry(repository, settings)
+    command = test_command or known.test_command or ""
+    try:
+        shlex.split(command)
+    except ValueError as error:
+        raise BadInput(f"--test-command: {error}") from error
+    interpreter = python or known.python
+    if interpreter and not interpreter.exists():
+        raise InterpreterUnusable(str(interpreter), "there is no such file")
+    return Target(
+        repository=name,
+        path=str(repository.root),
+        revision=repository.capture() if include_uncommitted else repository.resolve(revision),
+        subfolder=repository.subfolder,
+        tests=tests,
+        test_command=command,
+        python=str(interpreter.absolute()) if interpreter else "",
+        include_uncommitted=include_uncommitted,
+        commit=commit,
+        policy=known.policy,
+        protected=known.protected,
+        allowed=known.allowed,
+        generator=generator,
+        suspect=suspect,
+        budget_s=budget_s,
+    )
+
+
+def _entry(repository: Repository, settings: Settings) -> tuple[str, RepositorySettings]:
+    for name, entry in settings.repositories.items():
+        if entry.path.expanduser().resolve() == Path(repository.root).resolve():
+            return name, entry
+    return Path(repository.root).name, RepositorySettings(path=Path(repository.root))
+
+
+def open_named(name: str, settings: Settings) -> Repository:
+    """Return the repository that is configured under this name.
+
+    Raises:
+        UnknownRepository: none is.
+        NotARepository: its path holds none.
+    """
+    entry = settings.repositories.get(name)
+    if entry is None:
+        raise UnknownRepository(name)
+    return Repository.open(entry.path.expanduser())
