@@ -1,0 +1,179 @@
+"""Which of the plausible patches to verify first: the one least likely to be right for the wrong reason.
+
+Passing tests is weak evidence. A patch that special-cases a test, leaves a parameter unused or deletes what was in the
+way is put behind one that does not; then the smaller change goes first, then the likelier one.
+"""
+
+import ast
+import io
+import tokenize
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from atra.core.edits import apply, by_path
+from atra.meta_architect.localisation import expected_values
+from atra.meta_architect.records import Choice, Plausible, Reproduction
+from atra.meta_architect.source import FUNCTIONS, UNREADABLE, Function, parse
+
+_COMMON = frozenset({"0", "1", "-1", "2", "None", "True", "False", "''", "[]"})
+"""Literals so common that finding one in a test says nothing."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What speaks against a plausible patch: anti-patterns by name, and how many nodes of the tree it changes."""
+
+    signs: tuple[str, ...]
+    size: int
+
+
+def choose(plausible: Sequence[Plausible], sources: Mapping[str, str], reproduction: Reproduction) -> Choice:
+    """Return the plausible patches in the order in which they are to be verified.
+
+    Fewest anti-patterns first (see `judge`), then the smallest change, then the stream's score, then its rank. Patches
+    that give the same tree count once, the one that came first. The order of the argument has no influence.
+
+    Args:
+        sources: base text by path, at least of the files that the patches change.
+    """
+    expected = expected_values(reproduction.failing, sources)
+    seen: set[tuple[tuple[str, str], ...]] = set()
+    judged: list[tuple[Judgement, Plausible]] = []
+    for item in sorted(plausible, key=lambda item: item.rank):
+        trees = _trees(item, sources)
+        if trees is None:
+            continue
+        result = tuple((path, ast.dump(after)) for path, _, after in trees)
+        if result not in seen:
+            seen.add(result)
+            judged.append((judge(item, sources, expected), item))
+    judged.sort(key=lambda pair: (len(pair[0].signs), pair[0].size, -pair[1].candidate.score, pair[1].rank))
+    return Choice(tuple(item for _, item in judged))
+
+
+def confidence(choice: Choice) -> float:
+    """Return how far the first choice can be trusted, from 0 to 0.95: 0.9 / (1 + others / 4) / (1 + rank / 1000).
+
+    `others` is the number of further plausible patches: the more of them, the less the tests decide. `rank` is the
+    first choice's place in the stream: a fix found late is likelier to be one that merely passes. Not calibrated yet;
+    the numbers order repairs, they are no probabilities.
+    """
+    if not choice.ranked:
+        return 0.0
+    others = len(choice.ranked) - 1
+    return round(0.9 / (1 + others / 4) / (1 + choice.ranked[0].rank / 1000), 4)
+
+
+def judge(item: Plausible, sources: Mapping[str, str], expected: Iterable[str] = ()) -> Judgement:
+    """Return what speaks against the patch.
+
+    The signs are those of Tan, Yoshida, Prasad, Roychoudhury 2016 (FSE, "Anti-patterns in search-based program repair")
+    and two more: `unused` a parameter or variable that was read is read no more; `constant` a condition without a name
+    in it is new; `literal` the patch brings a value that a failing test expects; `deleted` statements went;
+    `early-exit` a new branch returns a constant.
+    """
+    trees = _trees(item, sources)
+    if trees is None:
+        return Judgement(("unreadable",), 0)
+    wanted = set(expected) - _COMMON
+    signs: list[str] = []
+    size = 0
+    for path, before, after in trees:
+        size += _distance(before, after)
+        for name, found in (
+            ("unused", _newly_unused(before, after)),
+            ("constant", _constant_conditions(after) > _constant_conditions(before)),
+            ("literal", bool(_new_literals(sources[path], item, path) & wanted)),
+            ("deleted", _statements(after) < _statements(before)),
+            ("early-exit", _constant_returns(after) > _constant_returns(before)),
+        ):
+            if found and name not in signs:
+                signs.append(name)
+    return Judgement(tuple(signs), size)
+
+
+def _trees(item: Plausible, sources: Mapping[str, str]) -> list[tuple[str, ast.Module, ast.Module]] | None:
+    """Return each changed file's tree before and after; None where a file is unknown or cannot be read."""
+    trees: list[tuple[str, ast.Module, ast.Module]] = []
+    try:
+        for path, edits in by_path(item.candidate.patch).items():
+            trees.append((path, parse(sources[path]), parse(apply(sources[path], edits))))
+    except (*UNREADABLE, KeyError):
+        return None
+    return trees
+
+
+def _distance(before: ast.Module, after: ast.Module) -> int:
+    """Return how many nodes the two trees do not share, counted by kind and content without regard to place."""
+    one, other = Counter(_labels(before)), Counter(_labels(after))
+    return ((one - other) + (other - one)).total()
+
+
+def _labels(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        fields = (str(value) for _, value in ast.iter_fields(node) if isinstance(value, str | int | float | bytes))
+        yield " ".join((type(node).__name__, *fields))
+
+
+def _newly_unused(before: ast.Module, after: ast.Module) -> bool:
+    """Say whether a function no longer reads a parameter or variable that it did read and still binds."""
+    now = {function.name: function for function in _functions(after)}
+    for function in _functions(before):
+        if function.name in now:
+            lost = _read(function) - _read(now[function.name])
+            if lost & (_bound(function) & _bound(now[function.name])):
+                return True
+    return False
+
+
+def _functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS))
+
+
+def _read(function: Function) -> set[str]:
+    return {item.id for item in ast.walk(function) if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load)}
+
+
+def _bound(function: Function) -> set[str]:
+    stored = {item.id for item in ast.walk(function) if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)}
+    return stored | {item.arg for item in ast.walk(function) if isinstance(item, ast.arg)}
+
+
+def _constant_conditions(tree: ast.AST) -> int:
+    """Return how many conditions name nothing; `while True` is a way to write a loop and does not count."""
+    tests = (node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert))
+    plain = (test for test in tests if not (isinstance(test, ast.Constant) and test.value is True))
+    return sum(not any(isinstance(item, ast.Name) for item in ast.walk(test)) for test in plain)
+
+
+def _new_literals(text: str, item: Plausible, path: str) -> set[str]:
+    """Return the literals in the texts that the patch brings, but not those of the text that it replaces."""
+    found: set[str] = set()
+    for edit in item.candidate.patch:
+        if edit.path == path:
+            found |= _literals(edit.text) - _literals(text[edit.start : edit.end])
+    return found
+
+
+def _literals(text: str) -> set[str]:
+    """Return the numbers and strings in a piece of code, as `repr` writes them."""
+    found: set[str] = set()
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type in (tokenize.NUMBER, tokenize.STRING):
+                found.add(repr(ast.literal_eval(token.string)))
+    except (tokenize.TokenError, *UNREADABLE):
+        return found  # a piece may begin or end in the middle of brackets
+    return found
+
+
+def _statements(tree: ast.AST) -> int:
+    return sum(isinstance(node, ast.stmt) for node in ast.walk(tree))
+
+
+def _constant_returns(tree: ast.AST) -> int:
+    """Return how many branches only return a constant."""
+    branches = (node for node in ast.walk(tree) if isinstance(node, ast.If))
+    returns = (node.body[0] for node in branches if len(node.body) == 1 and isinstance(node.body[0], ast.Return))
+    return sum(isinstance(node.value, ast.Constant | ast.List | ast.Dict | None) for node in returns)
