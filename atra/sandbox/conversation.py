@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,18 @@ from atra.sandbox.runner import Project
 INSIDE = Path(__file__).with_name("inside.py")
 INSIDE_AT = "/run/atra/inside.py"
 
+_LAST_WORDS_S = 1.0
 
-def policy_for(project: Project, tree: str, *, hash_seed: int = 0, wall_s: float | None = None) -> Policy:
+
+def policy_for(
+    project: Project, tree: str, *, hash_seed: int = 0, wall_s: float | None = None, cpu_s: int | None = None
+) -> Policy:
     """Return what a box shows that runs the project's tests on a copy of the tree."""
-    limits = project.limits if wall_s is None else replace(project.limits, wall_s=wall_s)
+    limits = replace(
+        project.limits,
+        wall_s=project.limits.wall_s if wall_s is None else wall_s,
+        cpu_s=project.limits.cpu_s if cpu_s is None else cpu_s,
+    )
     return Policy(
         tree=tree,
         at=project.at,
@@ -38,7 +47,17 @@ def environment_for(project: Project, hash_seed: int) -> Mapping[str, str]:
     }
 
 
-def extra_paths(project: Project, tree: str) -> list[str]:
+def setup_for(project: Project, tree: str) -> dict[str, Any]:
+    """Return what `inside.py` needs to know of the project, whatever it is to do."""
+    return {
+        "subfolder": project.subfolder,
+        "paths": _extra_paths(project, tree),
+        "arguments": list(project.pytest_arguments),
+        "test_limit_s": project.test_limit_s,
+    }
+
+
+def _extra_paths(project: Project, tree: str) -> list[str]:
     """Return the folders, relative to the root, that go on the module path besides the one the tests run from."""
     source = Path(tree, project.subfolder, "src")
     return [os.path.join(project.subfolder, "src")] if source.is_dir() and not (source / "__init__.py").exists() else []
@@ -80,6 +99,13 @@ class Inside:
         if "refused" in message:
             raise InterpreterUnusable(self._python, message["reason"])
         return message
+
+    def printed(self) -> str:
+        """Return the end of what was printed inside; waits a moment for it when there is nothing yet."""
+        until = time.monotonic() + _LAST_WORDS_S
+        while not self.box.output() and time.monotonic() < until:
+            time.sleep(0.02)
+        return self.box.output()[-4096:].decode(errors="replace").strip()
 
     def close(self) -> None:
         """End the box."""

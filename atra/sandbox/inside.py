@@ -25,8 +25,13 @@ import sys
 if sys.version_info < (3, 9):  # the target's interpreter, not ATRA's
     sys.exit("Python 3.9 or newer is needed here")
 
+import __future__
+
+import ast
 import ctypes
+import dis
 import errno
+import gc
 import io
 import json
 import math
@@ -35,7 +40,9 @@ import os
 import re
 import select
 import shlex
+import shutil
 import signal
+import stat
 import threading
 import time
 import tokenize
@@ -135,7 +142,8 @@ class Voice:
 
     def __init__(self, fd: int, nonce: str) -> None:
         self._write, self._dumps, self._clock = os.write, json.dumps, time.monotonic
-        self._fd, self._start, self._last = fd, f"\n{nonce}".encode(), 0.0
+        self._fd, self._start = fd, f"\n{nonce}".encode()
+        self._last = self._limit = 0.0
 
     def say(self, message: Message) -> None:
         """Send one message to the parent."""
@@ -143,12 +151,12 @@ class Voice:
         while data:
             data = data[self._write(self._fd, data) :]
 
-    def tick(self) -> None:
-        """Tell the parent that another test begins, at most every 50 ms, for each message wakes the parent."""
+    def tick(self, limit_s: float) -> None:
+        """Tell the parent that a test begins which may take so long; seldom, for each message wakes the parent."""
         now = self._clock()
-        if now - self._last > 0.05:
-            self._last = now
-            self.say({"tick": 1})
+        if now - self._last > 0.05 or limit_s > self._limit:
+            self._last, self._limit = now, limit_s
+            self.say({"tick": limit_s})
 
 
 class Child:
@@ -760,6 +768,749 @@ class Machinery:
             seen[name] = (id(function),)
 
 
+# ---- files put back --------------------------------------------------------------------------------------------------
+
+KEPT_BYTES = 64 * 1024 * 1024
+
+
+class Files:
+    """The files below some folders as they were, and a way back to that state.
+
+    A file that changed is known by its inode number, change time, size and mode, which no program inside can set back.
+    Mounts below the folders are left out: what can be changed in the box lies on the folders' own file systems.
+    """
+
+    def __init__(self, places: list[str]) -> None:
+        self._places = [place for place in places if os.path.isdir(place)]
+        self._was = self._look()
+        self._contents: dict[str, bytes] = {}
+        room = KEPT_BYTES
+        for path, seen in self._was.items():
+            if stat.S_ISREG(seen[0]) and seen[3] <= room:
+                room -= seen[3]
+                with open(path, "rb") as file:
+                    self._contents[path] = file.read()
+            elif stat.S_ISLNK(seen[0]):
+                self._contents[path] = os.fsencode(os.readlink(path))
+
+    def rewritten(self, paths: Iterable[str]) -> None:
+        """Take note that these files hold their old contents again and that only their change time is new."""
+        for path in paths:
+            seen, was = self._stamp(os.lstat(path)), self._was.get(path)
+            if was is not None and seen[:2] == was[:2] and seen[3] == was[3]:
+                self._was[path] = seen
+
+    def put_back(self) -> bool:
+        """Undo every change, and say whether that worked."""
+        try:
+            now = self._look()
+            if now == self._was:
+                return True
+            self._remove([path for path in now if path not in self._was or now[path][0] != self._was[path][0]])
+            for path, was in self._was.items():
+                if not self._restored(path, was, now.get(path)):
+                    return False
+            now = self._look()
+        except OSError:
+            return False
+        same = now.keys() == self._was.keys() and all(self._alike(now[path], was) for path, was in self._was.items())
+        self._was = now
+        return same
+
+    def _restored(self, path: str, was: tuple[int, ...], now: Optional[tuple[int, ...]]) -> bool:
+        if now == was:
+            return True
+        if stat.S_ISDIR(was[0]):
+            os.makedirs(path, exist_ok=True)
+            os.chmod(path, stat.S_IMODE(was[0]))
+            return True
+        if path not in self._contents:
+            return False
+        if os.path.lexists(path):
+            os.unlink(path)
+        if stat.S_ISLNK(was[0]):
+            os.symlink(os.fsdecode(self._contents[path]), path)
+            return True
+        write_files({path: self._contents[path]})
+        os.chmod(path, stat.S_IMODE(was[0]))
+        return True
+
+    @staticmethod
+    def _alike(now: tuple[int, ...], was: tuple[int, ...]) -> bool:
+        return now[0] == was[0] and (stat.S_ISDIR(was[0]) or now[3] == was[3])
+
+    @staticmethod
+    def _remove(paths: list[str]) -> None:
+        for path in sorted(paths, key=len, reverse=True):
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            elif os.path.lexists(path):
+                os.unlink(path)
+
+    @staticmethod
+    def _stamp(seen: os.stat_result) -> tuple[int, ...]:
+        return seen.st_mode, seen.st_ino, seen.st_ctime_ns, seen.st_size
+
+    def _look(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, tuple[int, ...]] = {}
+        for place in self._places:
+            waiting = [place]
+            device = os.lstat(place).st_dev
+            found[place] = self._stamp(os.lstat(place))
+            while waiting:
+                with os.scandir(waiting.pop()) as entries:
+                    for entry in entries:
+                        seen = entry.stat(follow_symlinks=False)
+                        if seen.st_dev == device:
+                            found[entry.path] = self._stamp(seen)
+                            if stat.S_ISDIR(seen.st_mode):
+                                waiting.append(entry.path)
+        return found
+
+
+def write_files(contents: dict[str, bytes]) -> None:
+    """Write files in place."""
+    for path, data in contents.items():
+        with open(path, "wb") as file:
+            file.write(data)
+
+
+# ---- new code for live functions -------------------------------------------------------------------------------------
+
+Key = tuple[str, int, str]
+Swap = tuple[types.FunctionType, types.CodeType]
+OPTIMIZED = 0x1  # a function's code, not that of a module or a class
+KIND_FLAGS = 0x3BF  # what sort of function it is, as far as its callers can tell
+
+
+class Afresh(Exception):
+    """The change cannot be made in the running process: the project has to be imported again."""
+
+
+def key_of(code: types.CodeType) -> Key:
+    """Return what tells a code object from the others of its file."""
+    return os.path.realpath(code.co_filename), code.co_firstlineno, code.co_name
+
+
+class Live:
+    """The repository's functions in this process, and which of their code ran while the tests were collected."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+        self._ran: dict[int, types.CodeType] = {}
+        self._functions: dict[Key, list[types.FunctionType]] = {}
+        self._keys: set[Key] = set()
+        self._files: set[str] = set()
+
+    def watch(self) -> None:
+        """Note every function that is called from now on."""
+        ran = self._ran
+
+        def note(frame: types.FrameType, event: str, argument: Any) -> None:
+            if event == "call":
+                code = frame.f_code
+                ran[id(code)] = code
+
+        threading.setprofile(note)
+        sys.setprofile(note)
+
+    def settle(self) -> None:
+        """Stop watching and find the live functions."""
+        sys.setprofile(None)
+        threading.setprofile(None)  # type: ignore[arg-type,unused-ignore]
+        owned = [code for code in self._ran.values() if self._suite.owns(code.co_filename)]
+        self._keys = {key_of(code) for code in owned}
+        self._files = {key[0] for key in self._keys}
+        self._ran = {}
+        for thing in gc.get_objects():
+            if type(thing) is types.FunctionType and self._suite.owns(thing.__code__.co_filename):
+                self._functions.setdefault(key_of(thing.__code__), []).append(thing)
+
+    def swaps(self, path: str, pieces: Pieces, edits: list[tuple[int, int, str]]) -> list[Swap]:
+        """Return the functions that the edits change, each with its new code.
+
+        Raises:
+            Afresh: the edits change more than bodies of functions, or something that ran during collection.
+            SyntaxError, ValueError: the edited text does not compile.
+        """
+        if os.path.realpath(path) not in self._files:  # nobody has imported it yet
+            compile(pieces.text_with(edits), path, "exec", dont_inherit=True)
+            return []
+        pairs: list[tuple[types.CodeType, types.CodeType]] = []
+        for old, new in pieces.compiled(edits):
+            self._compare(old, new, pairs)
+        return [(function, new) for old, new in pairs for function in self._living(old)]
+
+    def _living(self, old: types.CodeType) -> list[types.FunctionType]:
+        found = self._functions.get(key_of(old), [])
+        if any(function.__code__ != old for function in found):
+            raise Afresh("what runs is not what the file says, as in modules whose asserts pytest rewrote")
+        return found
+
+    def _compare(
+        self, old: types.CodeType, new: types.CodeType, pairs: list[tuple[types.CodeType, types.CodeType]]
+    ) -> bool:
+        """Append the pairs of functions' code that differ, and say whether anything does."""
+        function = bool(old.co_flags & OPTIMIZED)
+        if not alike(old, new):
+            if not function:
+                raise Afresh("code of a module or a class changed")
+            if callable_as(old) != callable_as(new):
+                raise Afresh("the way a function is called changed")
+            if key_of(old) in self._keys:
+                raise Afresh("the function ran when the tests were collected")
+            pairs.append((old, new))
+            return True
+        inner = [self._compare(a, b, pairs) for a, b in zip(inner_codes(old), inner_codes(new))]  # noqa: B905
+        if any(inner) and function:
+            pairs.append((old, new))
+        return any(inner)
+
+
+def callable_as(code: types.CodeType) -> tuple[Any, ...]:
+    """Return what a function's callers, its closure and its defaults rely on."""
+    arguments = code.co_argcount + code.co_kwonlyargcount
+    names = code.co_varnames[: arguments + bool(code.co_flags & 0x4) + bool(code.co_flags & 0x8)]
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
+    return counts, names, code.co_freevars, code.co_flags & KIND_FLAGS
+
+
+def inner_codes(code: types.CodeType) -> list[types.CodeType]:
+    """Return the code objects directly inside this one."""
+    return [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+
+
+def alike(old: types.CodeType, new: types.CodeType) -> bool:
+    """Tell whether two code objects do the same, whatever the code objects inside them do and wherever they stand."""
+    if old.co_name == new.co_name and what_it_does(old) == what_it_does(new):
+        return True
+    if sys.version_info < (3, 13) or old.co_flags & OPTIMIZED or "__firstlineno__" not in old.co_names:
+        return False
+    return instructions(old) == instructions(new)
+
+
+def what_it_does(code: types.CodeType) -> tuple[Any, ...]:
+    """Return a code object's behaviour as a value: its instructions and constants, without its place in the file."""
+    constants = tuple(exactly(constant) for constant in code.co_consts)
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    return code.co_code, constants, names, callable_as(code), getattr(code, "co_exceptiontable", b"")
+
+
+def exactly(constant: Any) -> Any:
+    """Return the constant so that 1, 1.0 and True, or 0.0 and -0.0, are told apart; code objects by name only."""
+    if isinstance(constant, types.CodeType):
+        return "code", constant.co_name
+    if isinstance(constant, tuple):
+        return "tuple", tuple(exactly(item) for item in constant)
+    if isinstance(constant, frozenset):
+        return "frozenset", frozenset(exactly(item) for item in constant)
+    return type(constant).__name__, repr(constant)
+
+
+def instructions(code: types.CodeType) -> list[Any]:
+    """Return a class body's instructions without what Python 3.13 stores there: its line, its methods' attributes."""
+    found: list[Any] = []
+    for step in dis.get_instructions(code):
+        if step.opname == "STORE_NAME" and step.argval in ("__firstlineno__", "__static_attributes__"):
+            found.pop()
+        else:
+            found.append((step.opname, exactly(step.argval)))
+    return found
+
+
+class Pieces:
+    """A Python file's text in pieces of one top-level statement each, so that an edit compiles its own piece only."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self._path, self._text = path, text
+        self._mark = 1 if text.startswith("\ufeff") else 0
+        self._starts, self._lines, self._flags = self._pieces()
+        self._compiled: dict[tuple[int, int], types.CodeType] = {}
+
+    def text_with(self, edits: list[tuple[int, int, str]]) -> str:
+        """Return the whole text with the edits made, without a byte order mark."""
+        return changed(self._text, edits)[self._mark :]
+
+    def compiled(self, edits: list[tuple[int, int, str]]) -> list[tuple[types.CodeType, types.CodeType]]:
+        """Return old and new code of each piece that the edits touch.
+
+        Raises:
+            SyntaxError, ValueError: the new text does not compile.
+        """
+        pieces: dict[tuple[int, int], list[tuple[int, int, str]]] = {}
+        for edit in edits:
+            pieces.setdefault(self._piece(edit), []).append(edit)
+        if len(pieces) > 1 and any(start == 0 and end == len(self._starts) - 1 for start, end in pieces):
+            pieces = {(0, len(self._starts) - 1): edits}
+        try:
+            return [(self._old(piece), self._new(piece, inner)) for piece, inner in pieces.items()]
+        except SyntaxError:  # perhaps the piece needs what follows it
+            whole = (0, len(self._starts) - 1)
+            return [(self._old(whole), self._new(whole, edits))]
+
+    def _pieces(self) -> tuple[list[int], list[int], int]:
+        """Return where pieces start, with the text's end as the last; their first lines; the compiler's flags."""
+        tree = ast.parse(self._text[self._mark :])
+        line_starts = [self._mark, *(match.end() for match in re.finditer(r"\r\n|\r|\n", self._text))]
+        lines, last, flags = [1], 0, 0
+        for statement in tree.body:
+            first = min([statement.lineno, *(item.lineno for item in getattr(statement, "decorator_list", []))])
+            if first > last and first > 1 and last > 0:
+                lines.append(first)
+            last = statement.end_lineno or first
+            if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+                flags |= sum(getattr(__future__, name.name).compiler_flag for name in statement.names)
+        return [*(line_starts[line - 1] for line in lines), len(self._text)], lines, flags
+
+    def _piece(self, edit: tuple[int, int, str]) -> tuple[int, int]:
+        for number in range(len(self._starts) - 1):
+            if self._starts[number] <= edit[0] and edit[1] < self._starts[number + 1]:
+                return number, number + 1
+        return 0, len(self._starts) - 1
+
+    def _old(self, piece: tuple[int, int]) -> types.CodeType:
+        if piece not in self._compiled:
+            self._compiled[piece] = self._new(piece, [])
+        return self._compiled[piece]
+
+    def _new(self, piece: tuple[int, int], edits: list[tuple[int, int, str]]) -> types.CodeType:
+        start = self._starts[piece[0]]
+        text = changed(self._text[start : self._starts[piece[1]]], edits, start)
+        padding = "\n" * (self._lines[piece[0]] - 1)
+        code: types.CodeType = compile(padding + text, self._path, "exec", flags=self._flags, dont_inherit=True)
+        return code
+
+
+# ---- candidates ------------------------------------------------------------------------------------------------------
+
+FLOOR_S = 0.05
+IMPORT_S = 20.0
+GREEN = ("passed", "skipped", "xfailed", "xpassed")
+MEASURED_S = 10.0
+COLLECT_S = 300.0
+
+
+def must_fail() -> None:
+    """Be a test whose failure shows that tests can still fail."""
+    assert operator.eq(1, 2)
+
+
+class Bench:
+    """Runs a candidate's tests in the process that it is, and says its verdict."""
+
+    def __init__(self, plugin: Plugin, session: Any, machinery: Machinery) -> None:
+        self._plugin, self._machinery = plugin, machinery
+        self._items = {item.nodeid: item for item in session.items}
+        self._session = session
+
+    def judge(self, plan: Message, scale: float, voice: Voice) -> None:
+        """Run the failing tests, then the passing ones, and stop at the first that is not as it must be."""
+        failing, passing = plan["failing"], plan["passing"]
+        names = [*failing, *passing]
+        if any(name not in self._items for name in names):
+            voice.say({"verdict": "failed" if any(name not in self._items for name in failing) else "broke"})
+            return
+        items = [self._items[name] for name in names]
+        sentinel = self._sentinel(items[-1]) if plan["sentinel"] else None
+        for number, (name, item) in enumerate(zip(names, items)):  # noqa: B905
+            following = items[number + 1] if number + 1 < len(items) else sentinel
+            if self._timed(item, following, plan["limits"].get(name, 1.0) * scale, voice)[0] != plan["expected"][name]:
+                fixed = min(number, len(failing))
+                voice.say({"verdict": "failed" if number < len(failing) else "broke", "fixed": fixed})
+                return
+        honest = sentinel is None or self._fails(sentinel, plan, scale, voice)
+        honest = honest and not set(self._machinery.changes()) - set(plan["known"])
+        voice.say({"verdict": "plausible" if honest else "broke", "fixed": len(failing)})
+
+    def measure(self, names: list[str], limits: dict[str, float], voice: Voice) -> None:
+        """Run the tests without stopping and say of each what it did; then whether a failure is seen as one."""
+        items = [self._items[name] for name in names if name in self._items]
+        if not items:
+            return
+        sentinel = self._sentinel(items[-1])
+        for item, following in zip(items, [*items[1:], sentinel]):  # noqa: B905
+            outcome, seconds, _ = self._timed(item, following, limits.get(item.nodeid, 1.0), voice)
+            voice.say({"measured": item.nodeid, "outcome": outcome, "seconds": seconds})
+        fails = self._timed(sentinel, None, 5.0, voice)[0] == "failed"
+        voice.say({"sentinel": fails, "known": self._machinery.changes()})
+
+    def _fails(self, sentinel: Any, plan: Message, scale: float, voice: Voice) -> bool:
+        """Tell whether the test that must fail does, and whether the last tests' fixtures came down without error."""
+        outcome, _, reports = self._timed(sentinel, None, plan["limits"]["sentinel"] * scale, voice)
+        return outcome == "failed" and not any(report.failed and report.when == "teardown" for report in reports)
+
+    def _timed(self, item: Any, following: Any, limit_s: float, voice: Voice) -> tuple[str, float, list[Any]]:
+        voice.tick(limit_s)
+        signal.setitimer(signal.ITIMER_PROF, limit_s)  # its signal ends the process, inside C code too
+        return self._plugin.run(item, following)
+
+    def _sentinel(self, last: Any) -> Any:
+        parent = last.getparent(pytest.Module) or self._session
+        return pytest.Function.from_parent(parent, name="atra_must_fail", callobj=must_fail)
+
+
+def watch_candidate(child: Child, patience_s: float, alive: Callable[[], None]) -> Message:
+    """Follow a candidate's child to its end and return its verdict, or what it measured; say now and then we wait."""
+    until, killed = time.monotonic() + patience_s, False
+    said: Message = {}
+    measured: Message = {}
+
+    def left() -> float:
+        return max(0.0, min(ALIVE_S, until - time.monotonic()))
+
+    def overdue() -> None:
+        nonlocal killed
+        killed = left() == 0.0
+        (child.kill if killed else alive)()
+
+    for message in child.messages(left, overdue):
+        if "tick" in message:
+            until = time.monotonic() + 2 * message["tick"] + 1
+        elif "measured" in message:
+            measured[message["measured"]] = [message["outcome"], message["seconds"]]
+        elif not said:
+            said = message
+    child.kill()  # what it left in its process group
+    if killed or child.status & 0x7F in (signal.SIGPROF, signal.SIGXCPU):
+        return {"verdict": "hung", "measured": measured}
+    if child.status or not said:
+        return {"verdict": "died", "measured": measured}
+    return {"measured": measured, **said}
+
+
+def default_signals() -> None:
+    """Give a child back the signals that its parents ignore."""
+    for number in PARENTS_IGNORE:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def protect() -> None:
+    """Make this process hard to harm by its children: signals they may send by habit, /proc, their orphans."""
+    prctl(DUMPABLE, 0)
+    prctl(SUBREAPER, 1)
+    for number in (*PARENTS_IGNORE, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+PARENTS_IGNORE = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPROF)
+
+
+class Collector:
+    """The process that has the project imported and its tests collected, and forks a child per candidate."""
+
+    def __init__(self, suite: Suite, machinery: Machinery, names: list[str], keeper: Link) -> None:
+        self._suite, self._machinery, self._names, self._keeper = suite, machinery, names, keeper
+        self._live = Live(suite)
+        self._plugin = Plugin(self._serve, machinery)
+        self._sources: dict[str, tuple[SourceText, Optional[Pieces]]] = {}
+
+    def run(self) -> None:
+        """Collect, serve the keeper until it goes, and end."""
+        protect()
+        self._live.watch()
+        run_pytest(self._suite, self._names, self._plugin)
+
+    def _serve(self, session: Any) -> None:
+        self._live.settle()
+        if len(os.listdir("/proc/self/task")) > 1:
+            self._keeper.send({"unfit": "the project starts threads when it is imported"})
+            return
+        bench = Bench(self._plugin, session, self._machinery)
+        frozen = gc.get_freeze_count()
+        gc.collect()
+        gc.freeze()
+        self._keeper.send({"unfit": "the project froze its objects"} if frozen else {"collected": True})
+        plan: Message = {}
+        while (message := self._keeper.receive()) is not None:
+            if "plan" in message:
+                plan = message["plan"]
+            elif "measure" in message:
+                child = spawn(self._measuring(bench, message), self._keeper.fds)
+                self._keeper.send(self._watch(child, IMPORT_S))
+            else:
+                self._try(bench, plan, message)
+        os._exit(0)
+
+    def _measuring(self, bench: Bench, message: Message) -> Callable[[Voice], None]:
+        def work(voice: Voice) -> None:
+            default_signals()
+            bench.measure(message["measure"], message["limits"], voice)
+
+        return work
+
+    def _try(self, bench: Bench, plan: Message, message: Message) -> None:
+        swaps: list[Swap] = []
+        written: dict[str, bytes] = {}
+        before: dict[str, bytes] = {}
+        try:
+            for name, edits in edits_of(message):
+                path = os.path.join(self._suite.top, name)
+                text, pieces = self._source(path)
+                swaps += self._live.swaps(path, pieces, edits) if pieces else []
+                written[path], before[path] = text.edited(edits), text.data
+        except (Afresh, OSError) as reason:
+            self._keeper.send({"afresh": str(reason)})
+            return
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            self._keeper.send({"verdict": "invalid"})
+            return
+
+        def work(voice: Voice) -> None:
+            default_signals()
+            for function, code in swaps:
+                function.__code__ = code
+            bench.judge(plan, message["scale"], voice)
+
+        write_files(written)
+        try:
+            answer = self._watch(spawn(work, self._keeper.fds), IMPORT_S)
+        except OSError as error:  # no process can be started: a fork bomb, most likely
+            answer = {"verdict": "died", "spoilt": str(error)}
+        write_files(before)
+        self._keeper.send(answer)
+
+    def _watch(self, child: Child, patience_s: float) -> Message:
+        answer = watch_candidate(child, patience_s, lambda: self._keeper.send({"alive": True}))
+        if not end_strays():
+            answer["spoilt"] = "processes that cannot be ended"
+        return answer
+
+    def _source(self, path: str) -> tuple[SourceText, Optional[Pieces]]:
+        if path not in self._sources:
+            text = SourceText(path)
+            self._sources[path] = text, Pieces(path, text.text) if path.endswith(".py") else None
+        return self._sources[path]
+
+
+def edits_of(message: Message) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
+    """Yield each file that the candidate changes, relative to the root, with its edits."""
+    for name, edits in message["edits"].items():
+        yield name, [(start, end, text) for start, end, text in edits]
+
+
+class Workshop:
+    """The keeper of a workshop: answers one candidate after the other."""
+
+    def __init__(self, suite: Suite, setup: Message, host: Link) -> None:
+        self._suite, self._setup, self._host = suite, setup, host
+        self._machinery = Machinery()
+        self._names: list[str] = [*setup["failing"], *setup["passing"]]
+        self._collector: Optional[Link] = None
+        self._collector_pid = 0
+        self._starts_left = 5
+        self._import_s = IMPORT_S
+        self._plan: Message = {}
+        self._sources: dict[str, SourceText] = {}
+
+    def run(self) -> None:
+        """Measure the tests, then try what the host sends until it goes."""
+        protect()
+        self._start_collector()
+        self._files = Files([self._suite.top, *self._setup["scratch"]])
+        self._plan = self._make_plan()
+        self._tell_plan()
+        self._host.send({"ready": bool(self._collector), "dropped": self._dropped})
+        while (message := self._host.receive()) is not None:
+            for candidate in message["candidates"]:
+                began = time.monotonic()
+                answer = self._try(candidate)
+                answer["seconds"] = round(time.monotonic() - began, 6)
+                self._host.send(answer)
+                if "spoilt" in answer:
+                    return
+
+    def _try(self, candidate: Message) -> Message:
+        answer: Optional[Message] = {"afresh": "there is no collector"}
+        if self._collector is not None:
+            answer = self._ask(candidate)
+        if answer is None:
+            answer = {"verdict": "died"}
+            self._start_collector()
+            self._tell_plan()
+        elif "afresh" in answer:
+            answer = self._try_afresh(candidate)
+        if not end_strays(keep=self._collector_pid):
+            answer["spoilt"] = "processes that cannot be ended"
+        self._files.rewritten(os.path.join(self._suite.top, name) for name in candidate["edits"])
+        if not self._files.put_back():
+            answer["spoilt"] = "files that cannot be put back"
+        answer.pop("measured", None)
+        return answer
+
+    def _try_afresh(self, candidate: Message) -> Message:
+        written: dict[str, bytes] = {}
+        before: dict[str, bytes] = {}
+        try:
+            for name, edits in edits_of(candidate):
+                path = os.path.join(self._suite.top, name)
+                if path not in self._sources:
+                    self._sources[path] = SourceText(path)
+                written[path], before[path] = self._sources[path].edited(edits), self._sources[path].data
+                if name.endswith(".py"):
+                    compile(written[path], path, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+            return {"verdict": "invalid"}
+        write_files(written)
+        answer = {"verdict": "died"}
+        for stage in self._stages():
+            names = [*stage["failing"], *stage["passing"]]
+            answer = self._fork_afresh(names, lambda bench, voice: bench.judge(stage, candidate["scale"], voice))  # noqa: B023
+            if answer["verdict"] != "plausible":
+                break
+        write_files(before)
+        return answer
+
+    def _stages(self) -> list[Message]:
+        """Return the plan, cut in two where the failing tests' files alone are quicker to import."""
+        files = [{name.partition("::")[0] for name in self._plan[kind]} for kind in ("failing", "passing")]
+        if not files[0] or files[1] <= files[0]:
+            return [self._plan]
+        return [{**self._plan, "passing": []}, {**self._plan, "failing": []}]
+
+    def _fork_afresh(self, names: list[str], work: Callable[[Bench, Voice], None]) -> Message:
+        leave = os._exit
+
+        def child(voice: Voice) -> None:
+            default_signals()
+            signal.setitimer(signal.ITIMER_PROF, self._import_s)
+
+            def loop(session: Any) -> None:
+                work(Bench(plugin, session, self._machinery), voice)
+                leave(0)
+
+            plugin = Plugin(loop, self._machinery)
+            run_pytest(self._suite, names, plugin)
+            voice.say({"verdict": "failed"})
+
+        closing = [*self._host.fds, *(self._collector.fds if self._collector else ())]
+        try:
+            started = spawn(child, closing)
+        except OSError as error:
+            return {"verdict": "died", "spoilt": str(error)}
+        return watch_candidate(started, 2 * self._import_s, self._alive)
+
+    def _alive(self) -> None:
+        self._host.send({"alive": True})
+
+    # -- the plan
+
+    def _make_plan(self) -> Message:
+        failing, passing, seconds = self._setup["failing"], self._setup["passing"], self._setup["seconds"]
+        hung = {name for name in failing if seconds.get(name, 0.0) > 0.9 * self._setup["test_limit_s"]}
+        sample, total = [], 0.0
+        for name in passing:
+            total += seconds.get(name, 0.0)
+            if total < MEASURED_S:
+                sample.append(name)
+        measured, sentinel, known = self._measure([name for name in failing if name not in hung])
+        more, sentinel_too, known_too = self._measure(sample)
+        measured.update(more)
+        self._files.put_back()
+        passed = dict.fromkeys(failing, "passed")
+        self._dropped = [name for name in sample if measured.get(name, ["passed"])[0] not in GREEN]
+        kept = [name for name in passing if name not in self._dropped]
+        expected = {name: measured.get(name, ["passed"])[0] for name in kept}
+        took = {name: max(seconds.get(name, 0.0), measured.get(name, ["", 0.0])[1]) for name in self._names}
+        slowest = max((took[name] for name in kept), default=0.0)
+        limits = {name: limit_for(took[name]) for name in kept}
+        for name in failing:
+            own = 0.0 if name in hung else took[name]
+            limits[name] = max(limit_for(own), min(1.0, 20 * slowest))
+        return {
+            "failing": failing,
+            "passing": kept,
+            "expected": {**expected, **passed},
+            "limits": {**limits, "sentinel": limit_for(slowest) + 1},
+            "sentinel": sentinel and sentinel_too,
+            "known": sorted({*known, *known_too}),
+        }
+
+    def _measure(self, names: list[str]) -> tuple[dict[str, Any], bool, list[str]]:
+        """Run tests on the unchanged tree: what each did and took, whether a failure is seen, what is patched."""
+        if not names:
+            return {}, True, []
+        limits = {name: max(1.0, 5 * self._setup["seconds"].get(name, 0.0)) for name in names}
+        answer = self._ask({"measure": names, "limits": limits}) if self._collector else None
+        if answer is None:
+            answer = self._fork_afresh(names, lambda bench, voice: bench.measure(names, limits, voice))
+        end_strays(keep=self._collector_pid)
+        return answer["measured"], answer.get("sentinel", True), answer.get("known", [])
+
+    # -- the collector
+
+    def _start_collector(self) -> None:
+        if self._collector is not None:
+            self._end_collector()
+        if not self._starts_left:
+            return
+        self._starts_left -= 1
+        began = time.monotonic()
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        pid = os.fork()
+        if not pid:
+            leave = os._exit
+            try:
+                os.setpgid(0, 0)
+                for fd in (ours_in, ours_out, *self._host.fds):
+                    os.close(fd)
+                Collector(self._suite, self._machinery, self._names, Link(theirs_in, theirs_out)).run()
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                leave(1)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._collector, self._collector_pid = Link(ours_in, ours_out), pid
+        answer = self._ask({}, patience_s=COLLECT_S)
+        self._import_s = max(2.0, 5 * (time.monotonic() - began))
+        if answer is None or "unfit" in answer:
+            self._end_collector()
+            self._starts_left = 0
+
+    def _end_collector(self) -> None:
+        assert self._collector is not None
+        try:
+            os.kill(self._collector_pid, signal.SIGKILL)
+            os.waitpid(self._collector_pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+        self._collector.close()
+        self._collector, self._collector_pid = None, 0
+        end_strays()
+
+    def _tell_plan(self) -> None:
+        if self._collector is not None:
+            self._collector.send({"plan": self._plan})
+
+    def _ask(self, message: Message, patience_s: float = SILENT_S) -> Optional[Message]:
+        """Send the collector a message and return its answer, or None when it has died or is stuck."""
+        assert self._collector is not None
+        until = time.monotonic() + patience_s
+        try:
+            if message:
+                self._collector.send(message)
+            while time.monotonic() < until:
+                try:
+                    answer = self._collector.receive(ALIVE_S)
+                except TimeoutError:
+                    self._alive()
+                    continue
+                if answer is None or "alive" not in answer:
+                    return answer
+                until = time.monotonic() + patience_s
+                self._alive()
+        except OSError:  # it has closed its end
+            return None
+        return None
+
+
+def limit_for(seconds: float) -> float:
+    """Return the CPU seconds that a test may take which took so many before."""
+    return max(FLOOR_S, min(20 * seconds, 2 * seconds + 2))
+
+
 def main() -> None:
     """Do what the host asks for, once."""
     host = Link(int(os.environ.pop("ATRA_REQUEST_FD")), int(os.environ.pop("ATRA_RESULT_FD")))
@@ -772,6 +1523,8 @@ def main() -> None:
     suite = Suite(setup)
     if setup["mode"] == "report":
         ReportKeeper(suite, setup, host).run()
+    else:
+        Workshop(suite, setup, host).run()
 
 
 def load_pytest() -> None:

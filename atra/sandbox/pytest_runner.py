@@ -1,4 +1,4 @@
-"""Runs a project's pytest tests natively: results test by test, lines per test."""
+"""Runs a project's pytest tests natively: results test by test, lines per test, and a workshop for candidates."""
 
 import contextlib
 import time
@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atra.core.errors import BoxFailed, NoTests, UnknownTest
-from atra.sandbox.conversation import Inside, extra_paths, policy_for
+from atra.sandbox.conversation import Inside, policy_for, setup_for
 from atra.sandbox.protocol import Sandbox, Stop, never
 from atra.sandbox.reports import Frame, TestReport, TestResult
 from atra.sandbox.runner import Project
+from atra.sandbox.workshop import PytestWorkshop
 
 _LOOK_S = 0.2
-_LAST_WORDS_S = 1.0  # how long what was printed may take to arrive
 
 
 class PytestRunner:
-    """The `Runner` of tests that pytest collects.
+    """Implements `Runner` for tests that pytest collects.
 
     What a process that ends early had left to do is done by another one; the test that ended it is an `error`, and one
     that took longer than `Project.test_limit_s` is `hung`.
@@ -41,7 +41,9 @@ class PytestRunner:
         began = time.monotonic()
         with contextlib.closing(Inside(self._project, self._sandbox, policy)) as inside:
             gathered = _Gathered()
-            inside.send(_setup(self._project, tree, tests, coverage))
+            inside.send(
+                {"mode": "report", "tests": list(tests), "coverage": coverage, **setup_for(self._project, tree)}
+            )
             while not gathered.ended and not stop() and time.monotonic() < began + limit_s:
                 with contextlib.suppress(TimeoutError):
                     message = inside.receive(_LOOK_S)
@@ -55,17 +57,17 @@ class PytestRunner:
             raise UnknownTest(min(missing))
         return report
 
-
-def _setup(project: Project, tree: str, tests: Sequence[str], coverage: bool) -> dict[str, Any]:
-    return {
-        "mode": "report",
-        "subfolder": project.subfolder,
-        "paths": extra_paths(project, tree),
-        "arguments": list(project.pytest_arguments),
-        "tests": list(tests),
-        "coverage": coverage,
-        "test_limit_s": project.test_limit_s,
-    }
+    def workshop(
+        self,
+        tree: str,
+        failing: Sequence[str],
+        passing: Sequence[str],
+        seconds: Mapping[str, float],
+        *,
+        stop: Stop = never,
+    ) -> PytestWorkshop:
+        """Open a workshop on the tree; see `Runner.workshop`."""
+        return PytestWorkshop(self._project, self._sandbox, tree, failing, passing, seconds, stop)
 
 
 class _Gathered:
@@ -124,14 +126,7 @@ def _explained(
         if tests:
             raise UnknownTest(tests[0])
         raise NoTests(project.at)
-    printed = _last_words(inside)
+    printed = inside.printed()
     if gathered.code is None and not gathered.ended:
         raise BoxFailed(printed or "it ended before any test was collected")
     return TestReport((), (), broken=(printed or "pytest ended before any test was collected",), seconds=report.seconds)
-
-
-def _last_words(inside: Inside) -> str:
-    until = time.monotonic() + _LAST_WORDS_S
-    while not inside.box.output() and time.monotonic() < until:
-        time.sleep(0.02)
-    return inside.box.output()[-4096:].decode(errors="replace").strip()
