@@ -54,9 +54,10 @@ CLOSED = frozenset(("/", "/boot", "/dev", "/etc", "/home", "/proc", "/root", "/r
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": TMP, "TMPDIR": TMP, "LANG": "C.UTF-8"}
 
 BEGIN = b"\0the box stands\0\n"
-# The first program inside: unpacks the tree, says so, sets the limits and becomes the command. Nothing untrusted has
-# run before it; a tree that does not fit ends it before `BEGIN`.
+# The first program inside: offers the box to the kernel when memory runs out, unpacks the tree, says so, sets the
+# limits and becomes the command. Nothing untrusted has run before it; a tree that does not fit ends it before `BEGIN`.
 FIRST = r"""
+echo 1000 2>/dev/null >/proc/self/oom_score_adj
 /usr/bin/tar --extract --preserve-permissions --file=- --directory="$1" || exit 1
 shift
 printf '\0the box stands\0\n'
@@ -198,7 +199,9 @@ def _mounts(policy: Policy, handed: _Handed) -> list[str]:
     mounts |= {
         path: ["--perms", "0444", "--ro-bind-data", handed.data(text.encode()), path] for path, text in WRITTEN.items()
     }
-    mounts |= {"/proc": ["--proc", "/proc"], "/dev": ["--dev", "/dev"]}
+    # The box's first process, bubblewrap's own, has no limits: through its memory the program would run without them.
+    first = [*_memory("/proc/1", 0), "--remount-ro", "/proc/1"]
+    mounts |= {"/proc": ["--proc", "/proc"], "/proc/1": first, "/dev": ["--dev", "/dev"]}
     mounts |= {TMP: _memory(TMP, 3 * share), SHARED: _memory(SHARED, share)}
     mounts |= {policy.at: _memory(policy.at, 4 * share)}
     mounts |= {path: ["--ro-bind", path, path] for path in policy.readable}
@@ -228,7 +231,18 @@ def _view_for(user: int, policy: Policy) -> list[str]:
     folders = {str(folder) for path in mounts for folder in PurePosixPath(path).parents} - {"/"}
     # /tmp is where bubblewrap builds a box; without open folders of our own it copies the modes of the real ones.
     mounts = {path: ["--perms", "0755", "--dir", path] for path in (*folders, TMP)} | mounts
-    rights = ["--die-with-parent", "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    # In a process namespace of its own, whose end the kernel sees to: the signal that a parent's death sends to its
+    # child does not reach one of another user.
+    rights = [
+        "--unshare-pid",
+        "--die-with-parent",
+        "--cap-drop",
+        "ALL",
+        "--cap-add",
+        "CAP_SETUID",
+        "--cap-add",
+        "CAP_SETGID",
+    ]
     become = [SETPRIV, f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all", "--"]
     return [BWRAP, *rights, *(argument for path in _parents_first(mounts) for argument in mounts[path]), "--", *become]
 

@@ -22,6 +22,8 @@ REFUSED = (
     # large parts of the kernel with a history
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "bpf", "perf_event_open", "userfaultfd"),
     *("keyctl", "add_key", "request_key"),
+    # memory that belongs to no process and to no file system, so that no limit of a box sees it
+    *("memfd_create", "memfd_secret", "msgget", "semget"),
     # files by handle, past every path
     *("open_by_handle_at", "name_to_handle_at"),
     # the machine itself
@@ -40,6 +42,7 @@ NAMESPACE_FLAGS = (
     0x20000000,  # CLONE_NEWPID
     0x40000000,  # CLONE_NEWNET
 )
+SEGMENT_BYTES = 65536  # of System V shared memory; PostgreSQL needs a very small one
 UNKNOWN = -1  # what libseccomp calls a system call that it does not know
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # put characters into the terminal's input, as if typed
 
@@ -64,6 +67,7 @@ def filter_program() -> bytes | None:
         for family in set(range(max(FAMILIES))) - FAMILIES:
             rules.add_rule(no_family, call, pyseccomp.Arg(0, pyseccomp.EQ, family))
         rules.add_rule(no_family, call, pyseccomp.Arg(0, pyseccomp.GT, max(FAMILIES)))
+    rules.add_rule(refused, "shmget", pyseccomp.Arg(1, pyseccomp.GT, SEGMENT_BYTES))
     for request in (TIOCSTI, TIOCLINUX):
         rules.add_rule(refused, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, request))
     with tempfile.TemporaryFile() as file:
