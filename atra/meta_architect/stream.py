@@ -74,9 +74,9 @@ def candidates(
             opened, following = opened + 1, next(waiting, None)
             continue
         scored = heapq.heappop(heap)[2]
-        identity = _identity(scored)
-        if identity is not None and identity not in seen:
-            seen.add(identity)
+        same = {_meaning_of(scored), _result_of(scored)}
+        if None not in same and not same & seen:
+            seen |= same
             given += 1
             yield _candidate(scored)
 
@@ -144,8 +144,30 @@ def _candidate(scored: _Scored) -> Candidate:
     return Candidate(scored.proposal.edits, scored.template.name, spot.source.path, line, scored.score)
 
 
-def _identity(scored: _Scored) -> object | None:
-    """Return what two candidates that mean the same have in common, or None where the result cannot be read."""
+def _result_of(scored: _Scored) -> tuple[str, int, int, str]:
+    """Return the one replacement, begun as late as it can be, that makes of the file what the candidate makes of it.
+
+    Two candidates that give the same text have it in common, wherever they put their edits.
+    """
+    text, edits = scored.spot.source.text, scored.proposal.edits
+    start, end = min(edit.start for edit in edits), max(edit.end for edit in edits)
+    new = apply(text[start:end], (Edit(edit.path, edit.start - start, edit.end - start, edit.text) for edit in edits))
+    while start < end and new and text[start] == new[0]:
+        start, new = start + 1, new[1:]
+    while start == end and new and text[start : start + 1] == new[0]:
+        start, end, new = start + 1, end + 1, new[1:] + new[0]
+    while not new and start < end and text[start] == text[end : end + 1]:
+        start, end = start + 1, end + 1
+    while start < end and new and text[end - 1] == new[-1]:
+        end, new = end - 1, new[:-1]
+    return scored.spot.source.path, start, end, new
+
+
+def _meaning_of(scored: _Scored) -> object | None:
+    """Return what two candidates whose statements read the same have in common; None where they cannot be read.
+
+    None as well where the statement reads as it did before.
+    """
     source, statement, edits = scored.spot.source, scored.spot.statement, scored.proposal.edits
     if scored.proposal.fragment is not None:
         meaning = _meaning(scored.proposal.fragment)
