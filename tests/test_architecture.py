@@ -40,7 +40,7 @@ CAPABILITIES = LINE[2]
 DOORS: dict[str, tuple[str, ...]] = {
     "alembic": ("atra.storage.schema", "migrations"),
     "anthropic": ("atra.llm",),
-    "celery": ("workers", "atra.integrations.celery"),
+    "celery": ("workers", "atra.integrations.celery", "atra.integrations.shipper"),
     "click": ("atra.cli.main",),
     "git": ("atra.repository.door",),
     "kombu": ("workers", "celeryconfig"),
@@ -65,6 +65,8 @@ DOORS: dict[str, tuple[str, ...]] = {
 # Who reads the environment, and why.
 ENVIRONMENT: dict[str, str] = {
     "atra.core.settings": "the one reader of ATRA's own variables",
+    "atra.cli.demo": "hands its environment on to the commands and the application it shows",
+    "atra.integrations.reporter": "masks what the host's environment names as secrets; reads no setting",
     "atra.cli.stack": "hands its environment on to the processes it starts",
     "atra.sandbox.inside": "runs inside the box, on the target's interpreter, where nothing of ATRA exists",
 }

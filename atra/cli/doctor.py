@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import SecretStr
 from redis.exceptions import RedisError
 
-from atra.cli.stack import running_stack
+from atra.cli.stack import addressed, running_stack
 from atra.core.errors import AtraError, as_facts
 from atra.core.settings import Settings
-from atra.embedded import embedded
 
 _LEAST_FREE_BYTES = 1024**3
 _BEAT_LATE_S = 60.0
@@ -36,28 +34,14 @@ class Part:
 def doctor(settings: Settings) -> list[Part]:
     """Return every part and how it is; the embedded services are started for so long where no others are set."""
     parts = [_python(), _git(), _sandbox(settings), _disk(settings.home), _message_key(settings)]
-    info = running_stack(settings.home)
+    listening = bool(settings.database_url and settings.redis_url) or running_stack(settings.home) is not None
     with ExitStack() as stack:
         try:
-            addressed = _addressed(settings, stack)
+            found = stack.enter_context(addressed(settings, migrated=False))
         except AtraError as error:
             return [*parts, _failed("services", error)]
-        listening = info is not None or addressed is settings
-        parts += [_tried("database", lambda: _database(addressed)), _tried("redis", lambda: _redis(addressed))]
-        return [*parts, *_crew(addressed, listening)]
-
-
-def _addressed(settings: Settings, stack: ExitStack) -> Settings:
-    if settings.database_url and settings.redis_url:
-        return settings
-    if info := running_stack(settings.home):
-        return info.settings(settings)
-    services = stack.enter_context(embedded(settings.home))
-    found = {
-        "database_url": settings.database_url or SecretStr(services.database_url),
-        "redis_url": settings.redis_url or SecretStr(services.redis_url),
-    }
-    return settings.model_copy(update=found)
+        parts += [_tried("database", lambda: _database(found)), _tried("redis", lambda: _redis(found))]
+        return [*parts, *_crew(found, listening)]
 
 
 def _python() -> Part:

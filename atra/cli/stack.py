@@ -97,10 +97,11 @@ def running_stack(home: Path) -> StackInfo | None:
 
 
 @contextlib.contextmanager
-def addressed(settings: Settings) -> Iterator[Settings]:
+def addressed(settings: Settings, *, migrated: bool = True) -> Iterator[Settings]:
     """Give settings whose database and Redis answer: those set, else a running stack's, else embedded ones for so long.
 
-    The database is migrated unless a running stack has seen to that.
+    Args:
+        migrated: bring the tables up to date, unless a running stack has seen to that.
 
     Raises:
         StackUnavailable: they could not be started.
@@ -109,7 +110,8 @@ def addressed(settings: Settings) -> Iterator[Settings]:
         yield info.settings(settings)
         return
     with _services(settings) as (found, _):
-        _migrate(found)
+        if migrated:
+            _migrate(found)
         yield found
 
 

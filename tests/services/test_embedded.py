@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -18,6 +20,7 @@ from atra.core.errors import StackUnavailable
 from atra.embedded import Embedded, embedded
 from atra.embedded.keeper import Home, Serving, read
 from atra.embedded.processes import alive
+from tests.services.watching import eventually, processes_of
 
 USER = """
 import sys, time
@@ -34,26 +37,6 @@ def home(tmp_path: Path) -> Iterator[Path]:
     """An empty home; at the end nothing that ran for it may run any more."""
     yield tmp_path / "home"
     eventually(lambda: not processes_of(tmp_path))
-
-
-def processes_of(folder: Path) -> list[str]:
-    """Return the command lines of processes that work in this folder or name it."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            words = " ".join(process.cmdline())
-            if process.pid != os.getpid() and (str(folder) in words or process.cwd().startswith(str(folder))):
-                found.append(words)
-        except psutil.Error:
-            continue
-    return found
-
-
-def eventually(holds: Callable[[], bool], patience_s: float = 15.0) -> None:
-    deadline = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def url_of(process: "subprocess.Popen[str]") -> str:
@@ -135,7 +118,8 @@ def test_redis_is_protected_and_keeps_messages(home: Path) -> None:
     """No password, no answer; nothing is evicted; every write goes to the log on disk."""
     with embedded(home) as services:
         client = redis.Redis.from_url(services.redis_url)
-        stranger = redis.Redis(host="127.0.0.1", port=client.connection_pool.connection_kwargs["port"])
+        port = client.connection_pool.connection_kwargs["port"]
+        stranger = redis.Redis(host="127.0.0.1", port=port, retry=Retry(NoBackoff(), 0))
         with pytest.raises(redis.AuthenticationError):
             stranger.ping()
         policy = client.config_get("*")
