@@ -15,9 +15,9 @@ _WORDS = (
     r"passwd|passw(?:or)?d|secret|token(?!s)|api[_-]?key|apikey|private[_-]?key|credential|authorization"
     r"|cookie|session[_-]?id|dsn"
 )
-_SECRET_NAME = rf"[\w.-]*(?:{_WORDS})[\w.-]*"
+_SECRET_NAME = rf"[\w.-]*(?:{_WORDS})[\w.-]*+"  # possessive: what follows a name is no part of one
 _NAMED = re.compile(
-    rf"(?i)\b({_SECRET_NAME})([\"']?\s*[=:]\s*)(?:(?:bearer|basic)\s+)?"
+    rf"(?i)(?<![\w.-])({_SECRET_NAME})([\"']?\s*[=:]\s*)(?:(?:bearer|basic)\s+)?"
     r"(\[redacted\]|\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&)\]}\"']+)"
 )
 _NAME = re.compile(rf"(?i)^{_SECRET_NAME}$")

@@ -1,0 +1,1 @@
+"""How failures reach ATRA from other people's applications, without ever slowing or breaking them."""
