@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from atra.core.errors import BadInput
 from atra.core.redaction import Redactor
@@ -94,3 +100,5 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         where = "__".join(str(part) for part in first["loc"])
         raise BadInput(f"ATRA_{where.upper()}: {first['msg']}") from error
+    except (SettingsError, ValueError, OSError) as error:
+        raise BadInput(f"{_toml_file()} or the environment: {error}") from error

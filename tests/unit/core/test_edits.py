@@ -1,0 +1,74 @@
+"""Edits: made all at once, undone by their reverse, shown as a diff that git applies."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atra.core.edits import Edit, apply, by_path, diff, digest
+
+TEXTS = st.text(alphabet="ab\né\r\n\t", max_size=60)
+
+
+@st.composite
+def texts_with_edits(draw: st.DrawFn):
+    text = draw(TEXTS)
+    ends = sorted(draw(st.lists(st.integers(0, len(text)), min_size=2, max_size=8)))
+    pairs = [(ends[i], ends[i + 1]) for i in range(0, len(ends) - 1, 2)]
+    return text, [Edit("a.py", start, end, draw(TEXTS)) for start, end in pairs]
+
+
+@given(texts_with_edits())
+def test_the_reverse_restores_the_text(given_text):
+    """Each edit's reverse, at the place where it landed, gives the base text back."""
+    text, edits = given_text
+    reverse, shift = [], 0
+    for edit in sorted(edits, key=lambda e: (e.start, e.end)):
+        start = edit.start + shift
+        reverse.append(Edit("a.py", start, start + len(edit.text), text[edit.start : edit.end]))
+        shift += len(edit.text) - (edit.end - edit.start)
+
+    assert apply(apply(text, edits), reverse) == text
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [[(0, 3), (2, 4)], [(0, 9)], [(-1, 1)], [(3, 2)]],
+    ids=["overlap", "beyond the end", "before the start", "backwards"],
+)
+def test_edits_that_do_not_fit_are_refused(edits):
+    """Overlapping edits and edits outside the text are errors, never a guess."""
+    with pytest.raises(ValueError):
+        apply("abcde", [Edit("a.py", start, end, "x") for start, end in edits])
+
+
+def test_edits_are_grouped_by_file():
+    """A patch of two files gives each file its own edits, in order."""
+    one, two, three = Edit("b.py", 5, 6, "x"), Edit("a.py", 0, 1, "y"), Edit("b.py", 1, 2, "z")
+
+    assert by_path((one, two, three)) == {"a.py": [two], "b.py": [three, one]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("a\nb\nc\n", "a\nB\nc\n"), ("a", "b"), ("a\n", "a"), ("a\r\nb\r\n", "a\r\nB\r\n"), ("é\n", "è\n")],
+    ids=["line", "no last line end", "line end lost", "crlf", "accents"],
+)
+def test_git_applies_the_diff(tmp_path: Path, before: str, after: str):
+    """What is shown is what git would do."""
+    (tmp_path / "a.py").write_bytes(before.encode())
+    patch = diff({"a.py": before}, {"a.py": after})
+
+    subprocess.run(("git", "apply", "-"), cwd=tmp_path, input=patch.encode(), check=True)
+
+    assert (tmp_path / "a.py").read_bytes() == after.encode()
+
+
+def test_a_digest_tells_contents_apart():
+    """Moving a character from one file's name to its text, or to another file, changes the digest."""
+    digests = {digest(files) for files in ({"a": "bc"}, {"ab": "c"}, {"a": "b", "c": ""}, {"a": "b", "": "c"})}
+
+    assert len(digests) == 4
+    assert digest({"a": "1", "b": "2"}) == digest({"b": "2", "a": "1"})

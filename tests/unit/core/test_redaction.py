@@ -1,0 +1,83 @@
+"""Canaries: secrets of known name, shape or value never come out; ordinary text does."""
+
+import pytest
+
+from atra.core.redaction import MASK, Redactor
+
+CANARIES = {
+    "openai": "sk-proj-abcdefghijklmnopqrstuvwx",
+    "aws": "AKIAIOSFODNN7EXAMPLE",
+    "github": "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+    "slack": "xoxb-123456789012-abcdef",
+    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w",
+    "google": "AIzaSyA-abcdefghijklmnopqrstuvwxyz012",
+    "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----",
+}
+
+
+@pytest.mark.parametrize("secret", CANARIES.values(), ids=CANARIES.keys())
+def test_known_shapes_are_masked(secret: str):
+    """A token of a public form is masked wherever it stands."""
+    said = Redactor().text(f"before {secret} after")
+
+    assert secret not in said
+    assert said.startswith("before ")
+    assert said.endswith(" after")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password=hunter2",
+        "DB_PASSWORD: 'hunter2'",
+        '{"api_key": "hunter2"}',
+        "Authorization: Bearer hunter2",
+        "client_secret = hunter2",
+        "postgresql://me:hunter2@db/shop",
+        "redis://:hunter2@127.0.0.1:6379/0",
+    ],
+)
+def test_named_secrets_are_masked_in_text(text: str):
+    """What a name or an address says is secret is masked; the name stays."""
+    said = Redactor().text(text)
+
+    assert "hunter2" not in said
+    assert MASK in said
+
+
+def test_values_are_masked_by_key_at_any_depth():
+    """Keys that name secrets hide what is below them, other keys do not."""
+    value = {"user": "ann", "login": {"Password": "hunter2", "tries": 3}, "tokens": ["x"], "list": [{"token": "t0k"}]}
+
+    said = Redactor().value(value)
+
+    assert said == {
+        "user": "ann", "login": {"Password": MASK, "tries": 3}, "tokens": ["x"], "list": [{"token": MASK}]
+    }  # fmt: skip
+
+
+def test_values_told_to_the_redactor_are_masked_everywhere():
+    """An exact secret is masked even inside a longer word; a longer one wins over its own beginning."""
+    redactor = Redactor(["letmein", "letmein-more", "ab"])
+
+    assert redactor.text("xletmein-more ab letmeinx") == f"x{MASK} ab {MASK}x"
+
+
+@pytest.mark.parametrize("text", ["prompt_tokens=12", "the secretary said", "tests/test_cart.py::test_total[1-2]", ""])
+def test_ordinary_text_stays(text: str):
+    """Words that merely resemble secrets are left alone."""
+    assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize("text", ["password=a password=b", "Bearer " + "x" * 40, "token: " + "y" * 20])
+def test_masking_twice_is_masking_once(text: str):
+    """What is masked stays as it is."""
+    once = Redactor().text(text)
+
+    assert Redactor().text(once) == once
+
+
+def test_a_long_line_is_masked_in_reasonable_time():
+    """No pattern backtracks for ever on hostile text."""
+    for hostile in ("a" * 200_000, "password" * 20_000, "://" * 50_000, "sk-" * 50_000, "-" * 200_000):
+        Redactor().text(hostile)

@@ -1,0 +1,71 @@
+"""Settings: where they come from, and that wrong ones are named."""
+
+from pathlib import Path
+
+import pytest
+
+from atra.core.errors import BadInput
+from atra.core.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("ATRA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A variable beats `.env`, which beats `atra.toml`."""
+    (tmp_path / "atra.toml").write_text("shards = 2\nbudget_s = 20\nlease_s = 5\n")
+    (tmp_path / ".env").write_text("ATRA_SHARDS=3\nATRA_BUDGET_S=30\n")
+    monkeypatch.setenv("ATRA_SHARDS", "4")
+
+    settings = load_settings()
+
+    assert (settings.shards, settings.budget_s, settings.lease_s) == (4, 30, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ATRA_SHARDS", "none"), ("ATRA_SANDBOX", "docker"), ("ATRA_LEASE_S", "-1")]
+)
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    """The sentence carries the variable's name."""
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(BadInput, match=name):
+        load_settings()
+
+
+def test_repositories_stand_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A repository's entry is read, and a misspelt key in it is refused."""
+    file = tmp_path / "elsewhere.toml"
+    file.write_text('[repositories.shop]\npath = "/srv/shop"\nprotected = ["shop/money/**"]\n')
+    monkeypatch.setenv("ATRA_CONFIG", str(file))
+
+    assert load_settings().repositories["shop"].protected == ("shop/money/**",)
+    load_settings.cache_clear()
+    file.write_text('[repositories.shop]\npath = "/srv/shop"\nprotcted = []\n')
+    with pytest.raises(BadInput, match="PROTCTED"):
+        load_settings()
+
+
+def test_a_broken_file_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Text that is not TOML is bad input, not a traceback."""
+    (tmp_path / "atra.toml").write_text("shards = = 2\n")
+
+    with pytest.raises(BadInput, match=r"atra\.toml"):
+        load_settings()
+
+
+def test_secrets_do_not_show():
+    """A secret's value is neither in the text of the settings nor passed by their redactor."""
+    settings = Settings(_env_file=None, redis_url="redis://:canary-value@h/0", message_key="canary-key-123")
+
+    assert "canary" not in repr(settings)
+    assert "canary" not in settings.redactor().text("redis://:canary-value@h/0 and canary-key-123")
