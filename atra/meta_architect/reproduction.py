@@ -11,8 +11,6 @@ from atra.sandbox.protocol import Stop, never
 from atra.sandbox.reports import GREEN, TestReport, TestResult
 from atra.sandbox.runner import Runner
 
-_RERUNS = 2
-
 _NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|Name or service not known|nodename nor servname|Network is unreachable"
     r"|getaddrinfo failed|No route to host|gaierror|NewConnectionError|EAI_AGAIN|Could not resolve host"
@@ -35,7 +33,7 @@ class Green:
 def reproduce(
     target: Target, runner: Runner, tree: str, own_modules: frozenset[str], *, stop: Stop = never
 ) -> Reproduction | Green:
-    """Run the suite, rerun what fails to find the flaky, and record which lines the rest runs.
+    """Run the suite, then again to see which lines it runs and which failures are flaky.
 
     Args:
         target: what was asked for; its `tests`, when given, alone count as failing.
@@ -63,14 +61,22 @@ def reproduce(
         aside |= {r.id: "not asked for" for r in report.results if r.outcome not in GREEN and r not in red}
     failing = [result for result in red if result.id not in aside]
     passing = tuple(result.id for result in report.results if result.outcome == "passed")
-    if failing:
-        aside |= _flaky(runner, tree, failing, stop)
-        failing = [result for result in failing if result.id not in aside]
     if not failing:
         return Green(_why_green(report, aside), passing, aside)
     covered = runner.report(
-        tree, tests=_to_trace(failing, passing, report), coverage=True, wall_s=target.budget_s * 0.2, stop=stop
+        tree,
+        tests=_to_trace(failing, passing, report),
+        coverage=True,
+        hash_seed=1,
+        wall_s=target.budget_s * 0.2,
+        stop=stop,
     )
+    aside |= _flaky(failing, covered)
+    if left := [result.id for result in failing if result.id not in aside and result.outcome != "hung"]:
+        aside |= _flaky(failing, runner.report(tree, tests=left, hash_seed=2, stop=stop))
+    failing = [result for result in failing if result.id not in aside]
+    if not failing:
+        return Green(_why_green(report, aside), passing, aside)
     if target.suspect:
         near = [result for result in failing if _runs(result, covered.lines.get(result.id, {}), target.suspect)]
         aside |= {
@@ -127,17 +133,10 @@ def _outside_cause(result: TestResult, own_modules: frozenset[str]) -> str:
     return ""
 
 
-def _flaky(runner: Runner, tree: str, failing: Sequence[TestResult], stop: Stop) -> dict[str, str]:
-    """Rerun what failed under other hash seeds; what passes once is flaky."""
-    flaky: dict[str, str] = {}
-    ids = [result.id for result in failing if result.outcome != "hung"]
-    for seed in range(1, _RERUNS + 1):
-        ids = [test for test in ids if test not in flaky]
-        if not ids:
-            break
-        again = runner.report(tree, tests=ids, hash_seed=seed, stop=stop)
-        flaky |= {r.id: "flaky: it fails on some runs only" for r in again.results if r.outcome == "passed"}
-    return flaky
+def _flaky(failing: Sequence[TestResult], again: TestReport) -> dict[str, str]:
+    """Return those that failed before and passed when they were run again, under another hash seed."""
+    passed = {result.id for result in again.results if result.outcome == "passed"}
+    return {result.id: "flaky: it fails on some runs only" for result in failing if result.id in passed}
 
 
 def _runs(result: TestResult, lines: Mapping[str, tuple[int, ...]], suspect: str) -> bool:
