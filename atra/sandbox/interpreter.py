@@ -88,7 +88,7 @@ def _prefix(executable: str) -> str | None:
     """Return the folder that holds `bin` and `lib` of the interpreter or of the virtual environment."""
     if cfg := _pyvenv_cfg(executable):
         return str(cfg.parent)
-    above = Path(executable).parents
+    above = list(Path(executable).parents)[:-1]  # not "/", whose /lib is the system's
     return next((str(folder) for folder in above if any((lib / "os.py").is_file() for lib in _libraries(folder))), None)
 
 

@@ -117,7 +117,11 @@ class Launch:
 
 
 class Child:
-    """A started program and everything it started, until `close`."""
+    """A started program and everything it started; whoever has one calls `watch` to its end, or `kill`.
+
+    Raises:
+        BoxFailed: the program could not be started.
+    """
 
     def __init__(self, launch: Launch, pipes: Pipes, limits: Limits, *, keep: int) -> None:
         self.started = time.monotonic()
@@ -126,16 +130,19 @@ class Child:
         self._limits = limits
         self._pipes = pipes
         self._volumes = launch.volumes
-        self._process = subprocess.Popen(
-            launch.command,
-            env=launch.environment,
-            cwd=launch.folder,
-            stdin=launch.stdin,
-            stdout=pipes.printed_to,
-            stderr=pipes.printed_to,
-            pass_fds=(*pipes.inherited, *launch.descriptors),
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                launch.command,
+                env=launch.environment,
+                cwd=launch.folder,
+                stdin=launch.stdin,
+                stdout=pipes.printed_to,
+                stderr=pipes.printed_to,
+                pass_fds=(*pipes.inherited, *launch.descriptors),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BoxFailed(str(error)) from error
         pipes.close_inner()
         os.set_blocking(pipes.output, False)
 
@@ -218,10 +225,10 @@ class Child:
 
 
 def run_child(launch: Launch, pipes: Pipes, limits: Limits, stop: Stop) -> Finished:
-    """Start the program, wait for its end and tell how it ended.
+    """Start the program, wait for its end and tell how it ended; the pipes are closed then.
 
     Raises:
-        BoxFailed: it ended before its set-up was over.
+        BoxFailed: it could not be started, or ended before its set-up was over.
     """
     try:
         child = Child(launch, pipes, limits, keep=limits.output_bytes)
@@ -229,8 +236,8 @@ def run_child(launch: Launch, pipes: Pipes, limits: Limits, stop: Stop) -> Finis
             ended = child.watch(stop, keep_result=True)
         finally:
             child.kill()
+            exit_code = child.exit_code()
         seconds = time.monotonic() - child.started
-        exit_code = child.exit_code()
         if not child.printed.begun and ended == "exited":
             raise BoxFailed(_said(child, exit_code))
         output = child.printed.text() if child.printed.begun else b""
@@ -251,13 +258,15 @@ class Conversation:
         self._closing = False
         try:
             self._child = Child(launch, pipes, limits, keep=TAIL)
-            if (ended := self._child.watch(never, until_begun=True)) is not None:
-                raise BoxFailed(_said(self._child, self._child.exit_code()) if ended == "exited" else ended)
+            ended = self._child.watch(never, until_begun=True)
+            if not self._child.printed.begun:
+                raise BoxFailed(_said(self._child, self._child.exit_code()) if ended == "exited" else str(ended))
         except BaseException:
             self.close()
             raise
-        self._watcher = threading.Thread(target=self._child.watch, args=(self._asked_to_close,), daemon=True)
-        self._watcher.start()
+        if ended is None:
+            self._watcher = threading.Thread(target=self._child.watch, args=(self._asked_to_close,), daemon=True)
+            self._watcher.start()
 
     def send(self, data: bytes) -> None:
         """Write to the program's request pipe."""
@@ -270,6 +279,8 @@ class Conversation:
 
     def receive(self, timeout_s: float) -> bytes:
         """Return what the program wrote to its result pipe, at least one byte; nothing once it ended."""
+        if self._pipes.result < 0:
+            return b""
         waiting = select.poll()
         waiting.register(self._pipes.result, select.POLLIN)
         if not waiting.poll(max(0.0, timeout_s) * 1000):

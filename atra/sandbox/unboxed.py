@@ -31,7 +31,7 @@ class UnboxedSandbox:
 
     def describe(self) -> dict[str, str]:
         """Say what holds, for `atra doctor`."""
-        return {"sandbox": "none: code runs with all the rights of this user"}
+        return {"boxes": "none: code runs with all the rights of this user"}
 
     def run(self, command: Sequence[str], policy: Policy, *, stop: Stop = never) -> Finished:
         """Run the command to its end in a copy of the tree; see `Sandbox.run`."""
