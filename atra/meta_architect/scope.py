@@ -65,6 +65,7 @@ class Scope:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._functions: dict[Function, dict[str, Variable]] = {}
+        self._classes: dict[ast.ClassDef, dict[str, Kind]] = {}
 
     @cached_property
     def module(self) -> dict[str, Variable]:
@@ -85,6 +86,15 @@ class Scope:
         return counts
 
     @cached_property
+    def accesses(self) -> dict[str, list[str]]:
+        """The attributes that the file uses on each name, each once."""
+        uses: dict[str, dict[str, None]] = {}
+        for node in ast.walk(self._source.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                uses.setdefault(node.value.id, {}).setdefault(node.attr)
+        return {name: list(attributes) for name, attributes in uses.items()}
+
+    @cached_property
     def literals(self) -> list[ast.Constant]:
         """The file's numbers and strings, each once, docstrings left out, in the order of the text."""
         seen: dict[tuple[type, object], ast.Constant] = {}
@@ -100,6 +110,11 @@ class Scope:
         owner = next((at for at in self._source.ancestors(node) if isinstance(at, ast.ClassDef)), None)
         if owner is None:
             return {}
+        if owner not in self._classes:
+            self._classes[owner] = self._own_attributes(owner)
+        return self._classes[owner]
+
+    def _own_attributes(self, owner: ast.ClassDef) -> dict[str, Kind]:
         found: dict[str, Kind] = {}
         for item in ast.walk(owner):
             if isinstance(item, ast.Attribute) and isinstance(item.value, ast.Name) and item.value.id == "self":

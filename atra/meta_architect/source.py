@@ -151,9 +151,8 @@ class Source:
 
     def first_line(self, node: ast.stmt) -> int:
         """Return the line the statement starts on, its decorators included."""
-        decorators = getattr(node, "decorator_list", [])
-        first: int = min([node.lineno, *(item.lineno for item in decorators)])
-        return first
+        decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+        return min(node.lineno, decorators[0].lineno) if decorators else node.lineno
 
     def _own_last_line(self, node: ast.stmt) -> int:
         last = node.end_lineno or node.lineno

@@ -6,7 +6,7 @@ statements are opened in windows, most suspect first, so a large repository star
 
 import ast
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count, islice
@@ -173,21 +173,27 @@ def _meaning_of(scored: _Scored) -> object | None:
         meaning = _meaning(scored.proposal.fragment)
         return meaning and (source.path, edits[0].start, meaning)
     start, head = header(source, statement)
-    if all(start <= edit.start and edit.end <= start + len(head) for edit in edits):
-        return _changed(source, statement, start, head, edits)
-    outer = statement
-    for at in source.ancestors(statement):
-        if isinstance(at, ast.stmt):
-            outer = at
-    return _changed(source, outer, *_whole(source, outer), edits)
+    if _within(edits, start, start + len(head)):
+        return _changed(source, start, head, edits, lambda text: _complete(statement, text))
+    for at in source.ancestors(statement):  # not the statement: moved to another depth it would read as before
+        if isinstance(at, ast.stmt) and source.alone(at) and not source.text_of(at).startswith("elif"):
+            first, last = source.lines_of(at)
+            if _within(edits, first, last):
+                return _changed(source, first, source.text[first:last], edits, _indented)
+    return _changed(source, 0, source.text, edits, lambda text: text.removeprefix("\ufeff"))
+
+
+def _within(edits: Iterable[Edit], start: int, end: int) -> bool:
+    return all(start <= edit.start and edit.end <= end for edit in edits)
 
 
 def _changed(
-    source: Source, statement: ast.stmt, start: int, text: str, edits: Iterable[Edit]
+    source: Source, start: int, text: str, edits: Iterable[Edit], whole: Callable[[str], str]
 ) -> tuple[str, int, str] | None:
+    """Read a piece of the file before and after the edits; `whole` makes of a piece what can be read by itself."""
     moved = [Edit(edit.path, edit.start - start, edit.end - start, edit.text) for edit in edits]
-    meaning = _meaning(_complete(statement, apply(text, moved)))
-    if not meaning or meaning == _meaning(_complete(statement, text)):
+    meaning = _meaning(whole(apply(text, moved)))
+    if not meaning or meaning == _meaning(whole(text)):
         return None
     return source.path, start, meaning
 
@@ -201,9 +207,9 @@ def header(source: Source, statement: ast.stmt) -> tuple[int, str]:
     return start, source.text[start:end]
 
 
-def _whole(source: Source, statement: ast.stmt) -> tuple[int, str]:
-    start, end = source.lines_of(statement)
-    return start, source.text[start:end]
+def _indented(text: str) -> str:
+    """Return lines that are indented as the block of a statement."""
+    return f"if 1:\n{text}" if text[:1] in " \t" else text
 
 
 def _complete(statement: ast.stmt, text: str) -> str:

@@ -8,6 +8,9 @@ from atra.meta_architect.source import AND, COMPARE, OR
 from atra.meta_architect.templates.operators import is_condition
 from atra.meta_architect.templates.spot import Proposal, Spot
 
+_MOST_NAMES = 10
+"""Pairs of names are many; more names than this in one scope would drown the rest."""
+
 Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
 
@@ -76,7 +79,7 @@ def returned_condition(spot: Spot) -> Iterator[Proposal]:
 
 def atoms(spot: Spot, node: ast.AST) -> Iterator[tuple[str, float]]:
     """Yield simple conditions over the variables that can be read at the node, each with its weight."""
-    names = spot.values(node)
+    names = _closest(spot, node)
     for item in names:
         yield item.name, 0.7
         yield f"not {item.name}", 0.7
@@ -91,6 +94,12 @@ def atoms(spot: Spot, node: ast.AST) -> Iterator[tuple[str, float]]:
     for at, one in enumerate(names):
         for other in names[at + 1 :]:
             yield from _pairs(one, other)
+
+
+def _closest(spot: Spot, node: ast.AST) -> list[Variable]:
+    """Return the variables that a condition here is likeliest about: those the statement reads, then the latest."""
+    read = {spot.text(item) for item in spot.nodes if isinstance(item, ast.Name | ast.Attribute)}
+    return sorted(spot.values(node), key=lambda item: (item.name not in read, -item.line))[:_MOST_NAMES]
 
 
 def _pairs(one: Variable, other: Variable) -> Iterator[tuple[str, float]]:

@@ -214,16 +214,12 @@ def element(spot: Spot) -> Iterator[Proposal]:
 
 def attribute_access(spot: Spot) -> Iterator[Proposal]:
     """`user` -> `user.name`: an attribute that the file reads elsewhere on a variable of that name, or any."""
-    uses: dict[str, dict[str, None]] = {}
-    for item in ast.walk(spot.source.tree):
-        if isinstance(item, ast.Attribute) and isinstance(item.value, ast.Name):
-            uses.setdefault(item.value.id, {}).setdefault(item.attr)
     for node in spot.each(ast.Name):
         if not spot.read(node) or _called(spot, node) or isinstance(spot.parent(node), ast.Attribute):
             continue
         if spot.kind(node) in {*NUMBERS, *COLLECTIONS, "bool", "module", "callable"}:
             continue
-        known = uses.get(node.id, {})
+        known = spot.scope.accesses.get(node.id, [])
         for name in known:
             yield spot.put(node, f"{node.id}.{name}", 2)
         for name in list(spot.scope.attributes)[:20]:

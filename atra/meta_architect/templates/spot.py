@@ -134,27 +134,29 @@ class Spot:
 
         `text` has lines ended by \\n and indented by tabs, one per level; the file's own ways replace both.
         """
-        yield from self._insert(self.statement, text, weight, first=True)
+        if self._lines is not None:
+            indent, start, _ = self._lines
+            whole = self._indented(text, indent) + self.source.newline
+            yield Proposal((self.edit((start, start), whole),), weight, text)
 
     def after(self, text: str, weight: float = 1.0) -> Iterator[Proposal]:
         """Propose a new statement behind this one, at the end of its block only: elsewhere it is before the next."""
-        block = self.source.block(self.statement)
-        if block[-1] is self.statement:
-            yield from self._insert(self.statement, text, weight, first=False)
+        if self._lines is not None and self.source.block(self.statement)[-1] is self.statement:
+            indent, _, end = self._lines
+            whole, newline = self._indented(text, indent), self.source.newline
+            ended = self.source.text[end - 1 : end] in "\r\n"
+            yield Proposal((self.edit((end, end), whole + newline if ended else newline + whole),), weight, text)
 
-    def _insert(self, at: ast.stmt, text: str, weight: float, *, first: bool) -> Iterator[Proposal]:
-        indent = self.source.indent(at)
-        if indent is None or not self.source.alone(at) or self._is_elif(at):
-            return
-        start, end = self.source.lines_of(at)
-        lines = [indent + line.replace("\t", self.source.unit) for line in text.split("\n")]
-        whole = self.source.newline.join(lines)
-        if first:
-            yield Proposal((self.edit((start, start), whole + self.source.newline),), weight, text)
-        elif self.source.text[end - 1 : end] in "\r\n":
-            yield Proposal((self.edit((end, end), whole + self.source.newline),), weight, text)
-        else:
-            yield Proposal((self.edit((end, end), self.source.newline + whole),), weight, text)
+    @cached_property
+    def _lines(self) -> tuple[str, int, int] | None:
+        """The statement's indentation and the characters of its lines; None where it shares its lines."""
+        indent = self.source.indent(self.statement)
+        if indent is None or not self.source.alone(self.statement) or self._is_elif(self.statement):
+            return None
+        return indent, *self.source.lines_of(self.statement)
+
+    def _indented(self, text: str, indent: str) -> str:
+        return self.source.newline.join(indent + line.replace("\t", self.source.unit) for line in text.split("\n"))
 
     def _is_elif(self, node: ast.stmt) -> bool:
         return isinstance(node, ast.If) and self.text(node).startswith("elif")

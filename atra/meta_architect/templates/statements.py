@@ -1,6 +1,7 @@
 """Statements that are missing, too many, in the wrong place or of the wrong kind."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from atra.core.edits import Edit
@@ -11,6 +12,7 @@ from atra.meta_architect.templates.names import likeness
 from atra.meta_architect.templates.spot import Proposal, Spot
 
 _ADDERS = {"list": ("append", "extend"), "set": ("add", "discard"), "dict": ("update",), "": ("append", "add")}
+_WORD = re.compile(r"(?!not\b|is\b|None\b|len\b)[A-Za-z_][\w.]*")
 _LOOPS = (ast.For, ast.While, ast.AsyncFor)
 _SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.Return, ast.Delete, ast.Raise)
 
@@ -120,8 +122,10 @@ def inserted_guard(spot: Spot) -> Iterator[Proposal]:
     if spot.function is None:
         return
     results = _results(spot)
+    likeliest = list(results)[:2]
     for atom, weight in atoms(spot, spot.statement):
-        for result, chance in results.items():
+        for result in results if len(_WORD.findall(atom)) == 1 else likeliest:
+            chance = results[result]
             yield from spot.before(f"if {atom}:\n\treturn {result}".rstrip(), weight * chance)
         if _in_loop(spot):
             yield from spot.before(f"if {atom}:\n\tcontinue", weight)
@@ -136,7 +140,7 @@ def _results(spot: Spot) -> dict[str, float]:
             found[spot.text(node.value)] = 1.0
     for text in ("None", "0", "[]", "False", "True", '""', "{}", "1"):
         found.setdefault(text, 0.2)
-    return {text: weight for text, weight in found.items() if "\n" not in text}
+    return {text: weight for text, weight in list(found.items())[:8] if "\n" not in text}
 
 
 def deleted(spot: Spot) -> Iterator[Proposal]:
