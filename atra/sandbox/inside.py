@@ -290,12 +290,11 @@ class SourceText:
 
 
 def encoding_of(data: bytes) -> str:
-    """Return the encoding that a Python file declares; a byte order mark stays a character of the text."""
+    """Return the encoding that a Python file declares; by it a byte order mark is no part of the text."""
     try:
-        name = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+        return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
     except SyntaxError:
         return "utf-8"
-    return "utf-8" if name == "utf-8-sig" else name
 
 
 def changed(text: str, edits: list[tuple[int, int, str]], shift: int = 0) -> str:
@@ -1034,13 +1033,12 @@ class Pieces:
 
     def __init__(self, path: str, text: str) -> None:
         self._path, self._text = path, text
-        self._mark = 1 if text.startswith("\ufeff") else 0
         self._starts, self._lines, self._flags = self._pieces()
         self._compiled: dict[tuple[int, int], types.CodeType] = {}
 
     def text_with(self, edits: list[tuple[int, int, str]]) -> str:
-        """Return the whole text with the edits made, without a byte order mark."""
-        return changed(self._text, edits)[self._mark :]
+        """Return the whole text with the edits made."""
+        return changed(self._text, edits)
 
     def compiled(self, edits: list[tuple[int, int, str]]) -> list[tuple[types.CodeType, types.CodeType]]:
         """Return old and new code of each piece that the edits touch.
@@ -1061,8 +1059,8 @@ class Pieces:
 
     def _pieces(self) -> tuple[list[int], list[int], int]:
         """Return where pieces start, with the text's end as the last; their first lines; the compiler's flags."""
-        tree = ast.parse(self._text[self._mark :])
-        line_starts = [self._mark, *(match.end() for match in re.finditer(r"\r\n|\r|\n", self._text))]
+        tree = ast.parse(self._text)
+        line_starts = [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", self._text))]
         lines, last, flags = [1], 0, 0
         for statement in tree.body:
             first = min([statement.lineno, *(item.lineno for item in getattr(statement, "decorator_list", []))])
