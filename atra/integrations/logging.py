@@ -8,6 +8,8 @@ from typing import Any
 
 from atra.integrations.reporter import make_reporter
 
+_LEFT_ALONE = ("atra.", "kombu", "redis", "celery.")
+
 
 class AtraHandler(logging.Handler):
     """Reports records of level ERROR and above that carry an exception; other records pass by.
@@ -22,8 +24,12 @@ class AtraHandler(logging.Handler):
         self.reporter = make_reporter(repository, **options)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report the record's exception. Records of ATRA itself and of its broker's client are left alone."""
-        if not record.exc_info or record.exc_info[1] is None or record.name.startswith(("atra.", "kombu", "redis")):
+        """Report the record's exception.
+
+        Records of ATRA itself and of its broker's client are left alone, and those that Celery writes of failed tasks,
+        which the signal reports better.
+        """
+        if not record.exc_info or record.exc_info[1] is None or record.name.startswith(_LEFT_ALONE):
             return
         exception = record.exc_info[1]
         self.reporter.report(exception, record.exc_info[2] or exception.__traceback__, "logging")
