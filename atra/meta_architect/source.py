@@ -60,7 +60,10 @@ def level_of(text: str) -> int:
         SyntaxError: the text is no expression even inside brackets.
     """
     try:
-        return binding(ast.parse(text, mode="eval").body)
+        node = ast.parse(text, mode="eval").body
+        if isinstance(node, ast.Tuple) and text.startswith("("):
+            node = ast.parse(f"{text}.x", mode="eval").body  # one pair of brackets round all of it, or a tuple of some
+        return binding(node)
     except SyntaxError:
         ast.parse(f"({text})", mode="eval")
         return TUPLE

@@ -5,14 +5,14 @@ import re
 from collections.abc import Iterator
 
 from atra.core.edits import Edit
-from atra.meta_architect.scope import COLLECTIONS, Variable
+from atra.meta_architect.scope import COLLECTIONS, Variable, target_names
 from atra.meta_architect.source import FUNCTIONS, TEST
 from atra.meta_architect.templates.conditions import atoms
 from atra.meta_architect.templates.names import likeness
 from atra.meta_architect.templates.spot import Proposal, Spot
 
 _ADDERS = {"list": ("append", "extend"), "set": ("add", "discard"), "dict": ("update",), "": ("append", "add")}
-_WORD = re.compile(r"(?!not\b|is\b|None\b|len\b)[A-Za-z_][\w.]*")
+_WORD = re.compile(r"\b(?!not\b|is\b|None\b|len\b)[A-Za-z_][\w.]*")
 _LOOPS = (ast.For, ast.While, ast.AsyncFor)
 _SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.Return, ast.Delete, ast.Raise)
 
@@ -101,6 +101,9 @@ def inserted_jump(spot: Spot) -> Iterator[Proposal]:
         return
     for item in spot.locals:
         yield from _insert(spot, f"return {item.name}", 1)
+    if isinstance(spot.statement, ast.Assign):
+        bound = (name for target in spot.statement.targets for name in target_names(target))
+        yield from (proposal for name in bound for proposal in spot.after(f"return {name}", 2))
     if any(name == "self" for name in spot.names):
         yield from _insert(spot, "return self", 0.5)
     if _in_loop(spot):

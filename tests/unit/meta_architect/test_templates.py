@@ -1,0 +1,240 @@
+"""Every template, by an example: the statement before, and what the template must propose among other things."""
+
+import ast
+
+import pytest
+
+from atra.core.edits import apply
+from atra.meta_architect.scope import Scope
+from atra.meta_architect.source import Source
+from atra.meta_architect.templates import TEMPLATES
+from atra.meta_architect.templates.spot import Clues, Spot
+
+IN_FUNCTION = "def f(a, b, items: list, n: int, name: str):\n    {}\n    return a\n"
+
+CASES: tuple[tuple[str, str, str], ...] = (
+    ("comparison-operator", "x = a < b", "x = a <= b"),
+    ("comparison-operator", "x = a not in items", "x = a in items"),
+    ("comparison-operator", "x = a is  not None", "x = a is None"),
+    ("boundary", "x = n == 0", "x = n <= 1"),
+    ("arithmetic-operator", "x = a + b", "x = a - b"),
+    ("arithmetic-operator", "x = a - b - n", "x = a + b - n"),
+    ("arithmetic-operator", "x = n * (a - b)", "x = n + (a - b)"),
+    ("augmented-operator", "a += b", "a -= b"),
+    ("augmented-operator", "a = b", "a += b"),
+    ("augmented-operator", "items[n] = b", "items[n] = items.get(n, 0) + b"),
+    ("connective", "x = a and b", "x = a or b"),
+    ("negation", "x = 1 if a else b", "x = 1 if not a else b"),
+    ("negation", "x = 1 if not a else b", "x = 1 if a else b"),
+    ("sign", "return (n, a)", "return (-n, a)"),
+    ("off-by-one", "x = range(n)", "x = range(n + 1)"),
+    ("off-by-one", "x = items[n - 1]", "x = items[n]"),
+    ("off-by-one", "x = items[:n]", "x = items[:n - 1]"),
+    ("scale", "x = a - n", "x = a - n ** 2"),
+    ("swapped-operands", "x = a - b", "x = b - a"),
+    ("swapped-operands", "x = a * 5 / 9", "x = a * 9 / 5"),
+    ("dropped-operand", "x = a + b * n", "x = a"),
+    ("added-term", "x = f(n)", "x = f(n - b)"),
+    ("number", "x = n % 3", "x = n % 4"),
+    ("boolean", "x = f(a, True)", "x = f(a, False)"),
+    ("string", "x = name + 'left' + 'right'", "x = name + 'right' + 'right'"),
+    ("string", 'x = a.strftime("%M")', 'x = a.strftime("%m")'),
+    ("empty-collection", "return []", "return [a]"),
+    ("empty-collection", "return []", "return [[]]"),
+    ("variable", "x = a.get(b)", "x = a.get(n)"),
+    ("expression-to-name", "x = [True]", "x = [items]"),
+    ("attribute", "x = a.incoming_nodes", "x = a.outgoing_nodes"),
+    ("function", "x = any(items)", "x = all(items)"),
+    ("method", "items.append(a)", "items.extend(a)"),
+    ("target", "a = n", "b = n"),
+    ("swapped-elements", "x = (a, b)", "x = (b, a)"),
+    ("element", "x = [a, b]", "x = [a, b, n]"),
+    ("attribute-access", "x = a.size + f(b)", "x = a.size + f(b.size)"),
+    ("more-arguments", "x = sorted(items)", "x = sorted(items, reverse=True)"),
+    ("more-arguments", "x = f(a, (b))", "x = f(a, (b), n=n)"),
+    ("fewer-arguments", "x = f(a, b)", "x = f(a)"),
+    ("keyword", "x = f(a=1)", "x = f(b=1)"),
+    ("swapped-arguments", "x = f(a, b)", "x = f(b, a)"),
+    ("wrapped", "x = name + n", "x = name + str(n)"),
+    ("called", "x = a.done", "x = a.done()"),
+    ("extremum", "n = a", "n = max(n, a)"),
+    ("extended-condition", "x = 1 if a.next else b", "x = 1 if a is not None and a.next else b"),
+    ("dropped-condition", "x = a and b and n", "x = a and n"),
+    ("dropped-condition", "x = [y for y in items if y]", "x = [y for y in items]"),
+    ("filtered", "x = [y for y in items]", "x = [y for y in items if y]"),
+    ("returned-condition", "return True", "return not items"),
+    ("guarded", "x = a / n", "x = a / n if n else 0"),
+    ("unwrapped", "x = sorted(items)", "x = items"),
+    ("unwrapped", "x = items[1:]", "x = items"),
+    ("sliced", "x = f(items)", "x = f(items[1:])"),
+    ("indexed", "x = f(items)", "x = f(items[0])"),
+    ("inserted-call", "x = a", "items.append(a)\n    x = a"),
+    ("inserted-assignment", "x = a", "n += 1\n    x = a"),
+    ("inserted-jump", "x = a", "return b\n    x = a"),
+    ("inserted-guard", "x = a", "if not items:\n        return []\n    x = a"),
+    ("moved", "x = a\n    y = b", "y = b\n    x = a"),
+    ("branch", "if a:\n        b = 1", "while a:\n        b = 1"),
+    ("kept-result", "name.strip()", "name = name.strip()"),
+    ("mutation", "items = items.sort()", "items.sort()"),
+    ("mutation", "items.sort()", "items = sorted(items)"),
+    ("mutation", "items.update(a)", "items = a"),
+    (
+        "changed-while-iterated",
+        "for x in items:\n        items.remove(x)",
+        "for x in list(items):\n        items.remove(x)",
+    ),
+    (
+        "caught",
+        "try:\n        x = a\n    except KeyError:\n        x = b",
+        "try:\n        x = a\n    except ValueError:\n        x = b",
+    ),
+)
+
+WITH_ERRORS: tuple[tuple[str, tuple[str, str], str, str], ...] = (
+    ("missing-key", ("KeyError", "'k'"), "x = a[b]", "x = a.get(b, 0)"),
+    ("missing-key", ("KeyError", "'k'"), "a[b] += n", "a[b] = a.get(b, 0) + n"),
+    ("missing-key", ("KeyError", "'k'"), "del a[b]", "a.pop(b, None)"),
+    (
+        "none-value",
+        ("AttributeError", "'NoneType' object has no attribute 'size'"),
+        "x = a.size",
+        "if a is None:\n        return 0\n    x = a.size",
+    ),
+    ("none-value", ("TypeError", "'NoneType' object is not iterable"), "x = f(a)", "x = f(a or [])"),
+    (
+        "out-of-range",
+        ("IndexError", "list index out of range"),
+        "x = a[0]",
+        "if not a:\n        return None\n    x = a[0]",
+    ),
+    ("out-of-range", ("StopIteration", ""), "x = next(a)", "x = next(a, None)"),
+    (
+        "division-by-zero",
+        ("ZeroDivisionError", "division by zero"),
+        "x = a / n",
+        "if n == 0:\n        return 0\n    x = a / n",
+    ),
+    ("unknown-name", ("NameError", "name 'nme' is not defined"), "x = nme", "x = name"),
+    (
+        "unknown-attribute",
+        ("AttributeError", "'A' object has no attribute 'siz'"),
+        "x = a.siz + b.size",
+        "x = a.size + b.size",
+    ),
+    ("wrong-type", ("TypeError", "can only concatenate str"), "x = name + n", "x = name + str(n)"),
+    (
+        "caught",
+        ("OSError", "gone"),
+        "try:\n        x = a\n    except KeyError:\n        x = b",
+        "try:\n        x = a\n    except (KeyError, OSError):\n        x = b",
+    ),
+)
+
+WHOLE: tuple[tuple[str, int, str, str], ...] = (
+    ("deleted", 2, "def f(a):\n    a = 1\n    return a\n", "def f(a):\n    return a\n"),
+    ("deleted", 2, "def f(a):\n    if a:\n        a = 1\n    return a\n", "def f(a):\n    a = 1\n    return a\n"),
+    (
+        "moved",
+        4,
+        "def f(a):\n    for b in a:\n        g(b)\n        return a\n",
+        "def f(a):\n    for b in a:\n        g(b)\n    return a\n",
+    ),
+    (
+        "moved",
+        4,
+        "def f(a):\n    for b in a:\n        g(b)\n    h(a)\n",
+        "def f(a):\n    for b in a:\n        g(b)\n        h(a)\n",
+    ),
+    (
+        "branch",
+        4,
+        "def f(a):\n    if a:\n        b = 1\n    if not a:\n        b = 2\n",
+        "def f(a):\n    if a:\n        b = 1\n    elif not a:\n        b = 2\n",
+    ),
+    (
+        "mutable-default",
+        1,
+        'def f(a=[]):\n    """Say."""\n    return a\n',
+        'def f(a=None):\n    """Say."""\n    if a is None:\n        a = []\n    return a\n',
+    ),
+    (
+        "inserted-assignment",
+        3,
+        "class A:\n    def __init__(self, a):\n        pass\n",
+        "class A:\n    def __init__(self, a):\n        self.a = a\n        pass\n",
+    ),
+    ("inserted-jump", 2, "def f(a):\n    b = a", "def f(a):\n    b = a\n    return b"),
+    (
+        "method",
+        3,
+        "class A:\n    def get_all(self):\n        return self.get_one()\n    def get_any(self):\n        pass\n",
+        "class A:\n    def get_all(self):\n        return self.get_any()\n    def get_any(self):\n        pass\n",
+    ),
+)
+
+
+def results(name: str, text: str, line: int, clues: Clues | None = None) -> set[str]:
+    """Return what the template makes of the file at the statements that start on this line."""
+    source = Source("a.py", text)
+    template = next(item for item in TEMPLATES if item.name == name)
+    found: set[str] = set()
+    for statement in source.by_line[line]:
+        spot = Spot(source, Scope(source), statement, clues or Clues())
+        found |= {apply(text, proposal.edits) for proposal in template.propose(spot)}
+    return found
+
+
+@pytest.mark.parametrize(("name", "before", "after"), CASES, ids=[f"{name}: {after}" for name, _, after in CASES])
+def test_a_template_proposes(name: str, before: str, after: str) -> None:
+    """The statement after is among what the template proposes for the statement before."""
+    assert IN_FUNCTION.format(after) in results(name, IN_FUNCTION.format(before), 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "before", "after"), WITH_ERRORS, ids=[f"{name}: {after}" for name, _, _, after in WITH_ERRORS]
+)
+def test_a_template_answers_an_error(name: str, error: tuple[str, str], before: str, after: str) -> None:
+    """After an error of its kind the template proposes what that error asks for."""
+    clues = Clues((error,))
+
+    assert IN_FUNCTION.format(after) in results(name, IN_FUNCTION.format(before), 2, clues)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "before", "after"), WHOLE, ids=[f"{name}-{at}" for at, (name, *_) in enumerate(WHOLE)]
+)
+def test_a_template_rearranges_lines(name: str, line: int, before: str, after: str) -> None:
+    """Lines are moved, deleted and added with their indentation right."""
+    assert after in results(name, before, line)
+
+
+@pytest.mark.parametrize("name", [item.name for item in TEMPLATES if item.family == "error" and item.name != "caught"])
+def test_a_template_for_an_error_is_silent_without_it(name: str) -> None:
+    """Without an error of its kind such a template proposes nothing."""
+    assert results(name, IN_FUNCTION.format("x = a[n] / b.size"), 2) == set()
+
+
+def test_an_import_goes_to_the_top_of_the_file() -> None:
+    """A missing module is imported behind the docstring and `from __future__`."""
+    text = '"""Say."""\nfrom __future__ import annotations\n\ndef f(a):\n    return math.sqrt(a)\n'
+    clues = Clues((("NameError", "name 'math' is not defined"),))
+
+    found = results("unknown-name", text, 5, clues)
+
+    assert text.replace("\ndef f", "\nimport math\ndef f") in found
+
+
+def test_what_the_tests_expect_is_tried_as_a_literal() -> None:
+    """A value that a failing test expects stands among the literals proposed."""
+    found = results("number", "x = 3\n", 1, Clues(expected=("417", "'abc'")))
+
+    assert "x = 417\n" in found
+
+
+def test_every_template_has_an_example() -> None:
+    """The tables above name every entry of the registry; names are unique and shares positive."""
+    examples = {name for name, *_ in (*CASES, *WITH_ERRORS, *WHOLE)}
+
+    assert examples == {template.name for template in TEMPLATES}
+    assert len({template.name for template in TEMPLATES}) == len(TEMPLATES)
+    assert all(template.share > 0 and ast.parse(template.family) for template in TEMPLATES)
