@@ -53,7 +53,7 @@ def choose(plausible: Sequence[Plausible], sources: Mapping[str, str], reproduct
 
 
 def confidence(choice: Choice) -> float:
-    """Return how far the first choice can be trusted, from 0 to 0.95: 0.9 / (1 + others / 4) / (1 + rank / 1000).
+    """Return how far the first choice can be trusted, from 0 to 0.9: 0.9 / (1 + others / 4) / (1 + rank / 1000).
 
     `others` is the number of further plausible patches: the more of them, the less the tests decide. `rank` is the
     first choice's place in the stream: a fix found late is likelier to be one that merely passes. Not calibrated yet;
