@@ -12,11 +12,13 @@ shows it the paths of the policy below open folders.
 
 What this does not guard:
 - holes in the kernel itself, and what can be learned from timing, caches and load;
-- the machine's speed, up to the limits; memory between two looks (a few times a second);
+- the machine's speed, up to the limits; memory between two looks (ten times a second at most), and memory that the
+  kernel itself holds for the box, in the buffers of pipes and sockets;
 - the host's facts in /proc that no namespace covers: processor, memory, load, the kernel's version and command line;
 - whatever lies below /usr and in the policy's readable paths: the program reads it;
 - secrets that are part of the tree; only `.git` is left out;
 - the honesty of what the program prints or writes as its result.
+`docs/sandbox.md` has the same at length, and what to do where boxes cannot be made.
 """
 
 import os
