@@ -1,8 +1,12 @@
 """The stream of candidates: ranked, readable, without doubles, the same in every shard, the right fix in it."""
 
 import ast
+import os
+import subprocess
+import sys
 import time
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -71,6 +75,31 @@ def test_the_stream_is_the_same_twice_and_never_repeats_itself(bug: Bug) -> None
     assert once == again
     assert len(results) == len(once)
     assert bug.text not in results
+
+
+PRINT_DIGEST = """
+import hashlib
+from tests.unit.meta_architect.corpus import BUGS
+from tests.unit.meta_architect.test_stream import stream_of
+print(hashlib.sha256(repr([stream_of(bug) for bug in BUGS[::3]]).encode()).hexdigest())
+"""
+
+
+def test_the_stream_is_the_same_in_every_process() -> None:
+    """Shards run in processes whose string hashes differ; none may iterate over a set as it comes."""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", PRINT_DIGEST],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parents[3],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+
+    assert len(digests) == 1
 
 
 @settings(max_examples=30, deadline=None)

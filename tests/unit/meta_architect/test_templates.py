@@ -1,6 +1,7 @@
 """Every template, by an example: the statement before, and what the template must propose among other things."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from atra.core.edits import apply
 from atra.meta_architect.scope import Scope
 from atra.meta_architect.source import Source
 from atra.meta_architect.templates import TEMPLATES
-from atra.meta_architect.templates.spot import Clues, Spot
+from atra.meta_architect.templates.spot import Clues, Spot, Template
 
 IN_FUNCTION = "def f(a, b, items: list, n: int, name: str):\n    {}\n    return a\n"
 
@@ -238,3 +239,17 @@ def test_every_template_has_an_example() -> None:
     assert examples == {template.name for template in TEMPLATES}
     assert len({template.name for template in TEMPLATES}) == len(TEMPLATES)
     assert all(template.share > 0 and ast.parse(template.family) for template in TEMPLATES)
+
+
+def test_the_page_on_templates_lists_them_all() -> None:
+    """Name, family, share and first line of each template stand in `docs/templates.md`, in the registry's order."""
+    page = Path(__file__).parents[3].joinpath("docs", "templates.md").read_text()
+
+    rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
+
+    shown = [f"| {item.name} | {item.family} | {item.share:g} | {_first_line(item)} |" for item in TEMPLATES]
+    assert rows == shown
+
+
+def _first_line(template: Template) -> str:
+    return (template.propose.__doc__ or "").partition("\n")[0].replace("|", "\\|")
