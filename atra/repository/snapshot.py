@@ -40,7 +40,10 @@ def entries(git: Git, revision: str, *paths: str) -> Iterator[Entry]:
 def write_revision(git: Git, revision: str, into: Path) -> None:
     """Write the files of a revision into an empty folder, submodules that are checked out with them.
 
-    Links are made last, so that no file is written through one.
+    Links are made last, after all folders, so that nothing is written through one.
+
+    Raises:
+        BadInput: the revision's tree is forged: it has two entries of one name.
     """
     target = _empty(into)
     found = [entry for entry in entries(git, revision) if not unsafe(entry.path)]
@@ -56,9 +59,10 @@ def write_revision(git: Git, revision: str, into: Path) -> None:
     for entry in found:
         if entry.mode == SUBMODULE:
             _write_submodule(git.folder / entry.path, entry.object_id, target / entry.path)
-    for link, data in links:
+    for link, _ in links:
         link.parent.mkdir(parents=True, exist_ok=True)
-        os.symlink(data, bytes_of(str(link)))
+    for link, data in links:
+        _link(link, data, target)
 
 
 def write_disk(git: Git, into: Path) -> None:
@@ -100,6 +104,13 @@ def _write(file: Path, data: bytes, executable: bool) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777 if executable else 0o666)
     with open(descriptor, "wb") as out:
         out.write(data)
+
+
+def _link(link: Path, data: bytes, target: Path) -> None:
+    try:
+        os.symlink(data, bytes_of(str(link)))
+    except FileExistsError as error:
+        raise BadInput(f"the revision has two entries named {link.relative_to(target)}") from error
 
 
 def _write_submodule(source: Path, commit: str, into: Path) -> None:

@@ -23,6 +23,7 @@ from atra.integrations.reporter import make_reporter
 from atra.integrations.shipper import TASK
 from atra.integrations.spool import Spool
 from atra.self_repair.records import Report
+from atra.self_repair.triage import triage
 from workers import signing
 
 CANARIES = {
@@ -51,6 +52,10 @@ def charge(amount, password, options=None, *, api_key=None):
     hostile = Hostile()
     dsn = "postgres://shop:" + os.environ["SHOP_DB_PASSWORD"] + "@db/shop"
     raise ValueError("cannot charge, token=canary-in-message-4 on " + dsn)
+
+@app.task
+def die():
+    os.kill(os.getpid(), 9)
 
 @app.task
 def fine():
@@ -222,6 +227,16 @@ def test_a_process_that_ends_right_afterwards_loses_nothing(shop: Callable[..., 
         _charge(app)
 
     wait_for(lambda: len(atra.reports()) >= 3)
+
+
+def test_a_process_that_is_killed_is_told_by_the_main_one(shop: Callable[..., Celery], atra: Redis) -> None:
+    """Its variables are gone with it; the task and the reason are known."""
+    shop().send_task("shop.die")
+    wait_for(atra.reports)
+
+    [report] = atra.reports()
+    assert (report.task, report.error_type.rpartition(".")[2]) == ("shop.die", "WorkerLostError")
+    assert triage(report).path == "report"
 
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])

@@ -243,18 +243,19 @@ class TestExport:
         assert list((tmp_path / "out/absent").iterdir()) == []
         assert made.open().files("HEAD") == (".gitmodules", "shop/cart.py", "tests/test_cart.py")
 
-    def test_a_forged_tree_writes_nothing_outside(self, made: Made, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("below_mode", ["100644", "120000"], ids=["file", "link"])
+    def test_a_forged_tree_writes_nothing_outside(self, made: Made, tmp_path: Path, below_mode: str) -> None:
         """A tree may name a link and a file below it, or `..`; git's own commands would not make one."""
         outside = tmp_path / "outside"
         outside.mkdir()
         blob = made.git("rev-parse", "HEAD:shop/cart.py")
         made.write("target", str(outside))
         link = made.git("hash-object", "-w", "target")
-        below = _tree_object(made, [("100644", "evil.py", blob)])
+        below = _tree_object(made, [(below_mode, "evil.py", blob)])
         forged = _tree_object(made, [("120000", "a", link), ("40000", "a", below), ("40000", "..", below)])
         commit = made.git("commit-tree", forged, "-m", "forged")
 
-        with pytest.raises(FileExistsError):
+        with pytest.raises(BadInput, match="two entries named a"):
             made.open().export(commit, tmp_path / "in/out")
 
         assert list(outside.iterdir()) == []
