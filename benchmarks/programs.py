@@ -19,7 +19,7 @@ def load_json_testcases(name):
     lines = (Path(__file__).parent / f"{name}.json").read_text().splitlines()
     return [json.loads(line) for line in lines]
 """
-_CONFIGURATION = "[pytest]\npythonpath = .\ntestpaths = tests\n"
+CONFIGURATION = "[pytest]\npythonpath = .\ntestpaths = tests\n"
 _IDENTITY = ("-c", "user.name=Benchmark", "-c", "user.email=benchmark@localhost", "-c", "commit.gpgsign=false")
 
 
@@ -66,7 +66,7 @@ def make_repository(program: Program, folder: Path) -> None:
 
 def _read(checkout: Path, name: str) -> Program:
     test = _self_contained((checkout / "python_testcases" / f"test_{name}.py").read_text())
-    files = {"pytest.ini": _CONFIGURATION, "programs/__init__.py": "", f"tests/test_{name}.py": test}
+    files = {"pytest.ini": CONFIGURATION, "programs/__init__.py": "", f"tests/test_{name}.py": test}
     data = checkout / "json_testcases" / f"{name}.json"
     if data.is_file():
         files[f"tests/{name}.json"] = data.read_text()
