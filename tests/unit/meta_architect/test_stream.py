@@ -42,7 +42,7 @@ def test_the_fix_is_in_the_stream(bug: Bug) -> None:
     assert any(ast.dump(ast.parse(apply(bug.text, item.patch))) == wanted for item in stream)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.sampled_from(BUGS), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["    ", "\t", "  "]))
 def test_every_candidate_can_be_read_and_taken_back(bug: Bug, newline: str, unit: str) -> None:
     """Whatever the file's line ends and indentation, a candidate gives Python, and its reverse gives the file again."""
