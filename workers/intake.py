@@ -13,7 +13,7 @@ from atra.self_repair.records import Failure, Report, redacted
 from atra.self_repair.triage import triage
 from atra.wiring import Wiring
 from workers.app import app
-from workers.pipelines import self_repair, send
+from workers.pipelines import self_repair
 from workers.targets import make_target, open_named
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ def start(wired: Wiring, target: Target, shards: int, failure_id: str | None = N
     """
     run = wired.runs.open(new_id("r"), self_repair(shards), to_json(target), failure_id)
     wired.runs.mark_sent(run.id)
-    send(app, wired.runs, run)
+    app.send_task("maintenance.send", (run.id,), argsrepr=f"run={run.id}", ignore_result=True)
     return run
 
 

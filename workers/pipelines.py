@@ -42,5 +42,10 @@ def send(app: Celery, runs: RunStore, run: Run) -> None:
 def _signature(app: Celery, run: Run, step: Step, *, alone: bool) -> Signature:
     shown = f"run={run.id}" if alone else f"run={run.id} shard={step.shard}"
     return app.signature(
-        f"{run.kind}.{step.name}", args=(run.id, step.shard), immutable=True, argsrepr=shown, kwargsrepr=""
+        f"{run.kind}.{step.name}",
+        args=(run.id, step.shard),
+        immutable=True,
+        argsrepr=shown,
+        kwargsrepr="",
+        ignore_result=alone,  # what a step puts out stands in the database; only a chord counts results
     )
