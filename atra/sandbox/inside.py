@@ -59,7 +59,8 @@ MESSAGE_LIMIT = 2048
 FRAMES_LIMIT = 100
 HUNG_SIGNAL = signal.SIGRTMIN + 5  # SIGALRM belongs to the target and to pytest-timeout
 ALIVE_S = 1.0
-SILENT_S = 15.0  # a collector that says nothing for so long was stopped or is stuck
+STRAYS_S = 1.0  # who forks faster than it is killed for so long is left to the end of the box
+SILENT_S = 8.0  # a collector that says nothing for so long was stopped or is stuck
 
 
 # ---- conversation ----------------------------------------------------------------------------------------------------
@@ -238,7 +239,8 @@ def spawn(work: Callable[[Voice], None], close: Iterable[int]) -> Child:
 
 def end_strays(keep: int = 0) -> bool:
     """Kill every descendant but one child, and say whether none is left. The caller is their subreaper."""
-    for _ in range(100):
+    until = time.monotonic() + STRAYS_S
+    while time.monotonic() < until:
         if not keep:
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
@@ -248,12 +250,12 @@ def end_strays(keep: int = 0) -> bool:
         strays = [pid for pid in children_of(os.getpid()) if pid != keep]
         if not strays:
             return True
-        for pid in strays:
-            try:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-            except (ProcessLookupError, ChildProcessError):
-                continue
+        for act in (lambda pid: os.kill(pid, signal.SIGKILL), lambda pid: os.waitpid(pid, 0)):
+            for pid in strays:
+                try:
+                    act(pid)
+                except (ProcessLookupError, ChildProcessError):
+                    continue
     return False
 
 
@@ -1141,6 +1143,7 @@ class Bench:
     def __init__(self, plugin: Plugin, session: Any, machinery: Machinery) -> None:
         self._plugin, self._machinery = plugin, machinery
         self._items = {item.nodeid: item for item in session.items}
+        self._codes = self._code_of_tests()
         self._sentinels: dict[str, Any] = {}
         for (
             item
@@ -1192,6 +1195,7 @@ class Bench:
                 return
         honest = sentinel is None or self._fails(sentinel, plan, scale, voice)
         honest = honest and not set(self._machinery.changes()) - set(plan["known"])
+        honest = honest and self._code_of_tests() == self._codes
         voice.say({"verdict": "plausible" if honest else "broke", "fixed": len(failing)})
 
     def measure(self, names: list[str], limits: dict[str, float], voice: Voice) -> None:
@@ -1207,6 +1211,9 @@ class Bench:
                 voice.say({"plain": item.nodeid, "agrees": self._succeeds(item.nodeid) == (outcome == "passed")})
         fails = self._timed(sentinel, None, 5.0, voice)[0] == "failed"
         voice.say({"sentinel": fails, "known": self._machinery.changes()})
+
+    def _code_of_tests(self) -> list[Any]:
+        return [getattr(getattr(item, "obj", None), "__code__", None) for item in self._items.values()]
 
     def _succeeds(self, name: str) -> bool:
         try:

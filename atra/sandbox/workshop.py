@@ -16,7 +16,7 @@ from atra.sandbox.runner import Project, Trial
 from atra.sandbox.unboxed import UnboxedSandbox
 
 _LIFE_S = 7 * 24 * 3600  # a workshop lives as long as its search; each test has its own limit inside
-_SILENT_S = 45.0  # inside says at least every second that it is alive
+_SILENT_S = 20.0  # inside says at least every second that it is alive
 _LOOK_S = 0.25
 _AHEAD_S = 0.2  # how much work lies in the box ahead of the answers
 _MOST_AHEAD = 32
