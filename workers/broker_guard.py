@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 def install() -> None:
     """Guard kombu's Redis channel; installing twice is harmless."""
-    original = Channel._connparams
+    original: Any = Channel._connparams
     if getattr(original, "guarded", False):
         return
 
@@ -24,4 +24,4 @@ def install() -> None:
         return original(self, *args, **kwargs)
 
     guarded.guarded = True  # type: ignore[attr-defined]
-    Channel._connparams = guarded
+    Channel._connparams = guarded  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ from workers.task import AtraTask
 log = structlog.get_logger(__name__)
 
 
-@app.task(base=AtraTask, name="maintenance.sweep", time_limit=120, ignore_result=True)  # type: ignore[untyped-decorator]
+@app.task(base=AtraTask, name="maintenance.sweep", time_limit=120, ignore_result=True)
 def sweep() -> int:
     """Send every run again of which nothing was heard for too long; return how many."""
     runs = wiring().runs
@@ -21,13 +21,13 @@ def sweep() -> int:
     return len(due)
 
 
-@app.task(base=AtraTask, name="maintenance.tick", time_limit=30, ignore_result=True)  # type: ignore[untyped-decorator]
+@app.task(base=AtraTask, name="maintenance.tick", time_limit=30, ignore_result=True)
 def tick() -> None:
     """Write down that beat fires and that a worker hears it."""
     wiring().signals.beat_seen()
 
 
-@app.task(base=AtraTask, name="maintenance.send", time_limit=120, ignore_result=True)  # type: ignore[untyped-decorator]
+@app.task(base=AtraTask, name="maintenance.send", time_limit=120, ignore_result=True)
 def send_run(run_id: str) -> None:
     """Send a run's canvas; whoever opens a run asks a worker to do so, since only workers know the flows."""
     runs = wiring().runs

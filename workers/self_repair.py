@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from atra.meta_architect.ranking import choose as rank
-from atra.meta_architect.ranking import confidence
-from atra.sandbox.project import make_project, runner_for
 from celery import Task
 
 from atra.core.runs import Ending
 from atra.core.texts import decode, encode
 from atra.meta_architect.localisation import diagnose as locate
 from atra.meta_architect.message import message
+from atra.meta_architect.ranking import choose as rank
+from atra.meta_architect.ranking import confidence
 from atra.meta_architect.records import (
     Area,
     Choice,
@@ -33,6 +32,7 @@ from atra.meta_architect.search import search
 from atra.meta_architect.stream import candidates
 from atra.meta_architect.verification import verify as prove
 from atra.repository import Repository, protected
+from atra.sandbox.project import make_project, runner_for
 from atra.sandbox.runner import Runner
 from workers.app import app
 from workers.task import AtraTask, StepFunction, Work, run_step
@@ -113,8 +113,7 @@ def diagnose(work: Work) -> tuple[Diagnosis, None]:
     """Rank the places that may be wrong."""
     reproduction = work.output_of("reproduce", Reproduction)
     with workspace(work) as here:
-        paths = _python_files(here)
-        return locate(reproduction, here.sources(paths), protected=here.protected), None
+        return locate(reproduction, here.sources(_python_files(here)), protected=here.protected), None
 
 
 def propose(work: Work) -> tuple[Area, Ending | None]:
@@ -164,7 +163,8 @@ def choose(work: Work) -> tuple[Choice, Ending | None]:
         return Choice(()), Ending("not_fixed", _what_was_tried(found, reproduction))
     with workspace(work) as here:
         paths = work.output_of("propose", Area).paths
-        return rank(plausible, here.sources(paths), reproduction), None
+        tests = tuple(path for path in _python_files(here) if here.protected(path))
+        return rank(plausible, here.sources((*paths, *tests)), reproduction), None
 
 
 def verify(work: Work) -> tuple[Verification, Ending | None]:
@@ -215,11 +215,11 @@ def _own_modules(tree: Path) -> frozenset[str]:
 
 
 def _python_files(here: Workspace) -> tuple[str, ...]:
-    """Return the Python files that a patch may change and that can be read as text."""
+    """Return the Python files that can be read as text."""
     return tuple(
         path
         for path in here.repository.files(here.target.revision)
-        if path.endswith(".py") and not here.protected(path) and _readable(here.tree / path)
+        if path.endswith(".py") and _readable(here.tree / path)
     )
 
 

@@ -75,7 +75,7 @@ def _demonstrate(place: Path, began: float) -> None:
         by_hand = _repair_by_hand(wired, shop)
         by_report = _repair_by_report(wired, shop, place / "shop.log")
     out.print(Rule("what the repository holds now", align="left"))
-    out.print(plain(_git(shop, "log", "--all", "--graph", "--oneline", "--decorate")))
+    out.print(plain(_git(shop, "log", "--all", "--graph", "--oneline", "--decorate")), soft_wrap=True)
     out.print(f"\nworking tree: {plain(_git(shop, 'status', '--short') or 'untouched')}")
     out.print(f"[bold]{time.monotonic() - began:.1f} s[/] in all, runs {by_hand.id} and {by_report.id}")
 

@@ -1,5 +1,6 @@
 """What a run came to, as the JSON contract of `atra repair` and for people."""
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.syntax import Syntax
@@ -138,7 +139,7 @@ def _searched(output: dict[str, Any]) -> str:
     return f"{output['tried']} candidates, {rate:.0f} a second, {len(output['plausible'])} plausible"
 
 
-_SUMMARIES = {
+_SUMMARIES: dict[str, Callable[[Any], str]] = {
     "reproduce": _reproduced,
     "diagnose": lambda output: f"{len(output['places'])} places",
     "propose": lambda output: f"{len(output['paths'])} files",

@@ -85,11 +85,12 @@ def revert(run_id: Annotated[str, typer.Argument(help="The run whose commit to u
     if landed is None:
         raise BadInput(f"run {run.id} made no commit")
     commit = from_json(Commit, landed)
-    branch, undone = Repository.open(from_json(Target, run.input).path).revert(commit.commit, run_id=run.id)
+    undone = Repository.open(from_json(Target, run.input).path).revert(commit.commit, run_id=run.id)
     if as_json:
-        print_json({"run_id": run.id, "reverted": commit.commit, "commit": undone, "branch": branch})
+        print_json({"run_id": run.id, "reverted": commit.commit, "commit": undone.commit, "branch": undone.branch})
     else:
-        out.print(f"commit {commit.commit[:12]} is undone by [bold]{undone[:12]}[/] on branch [bold]{plain(branch)}[/]")
+        where = f"[bold]{undone.commit[:12]}[/] on branch [bold]{plain(undone.branch)}[/]"
+        out.print(f"commit {commit.commit[:12]} is undone by {where}")
 
 
 def _row(run: Run) -> dict[str, Any]:

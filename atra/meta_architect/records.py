@@ -12,8 +12,9 @@ class Target:
     """What is to be repaired, as asked for.
 
     `tests` are the ids that matter (all failing ones when empty). `suspect` is the file in which a reported failure
-    happened, as its traceback names it: then only failing tests that run it matter. `test_command` empty means pytest. `python` empty
-    means the repository's own `.venv`, else ATRA's interpreter. `revision` is the full id of the base commit.
+    happened, as its traceback names it: then only failing tests that run it matter. `test_command` empty means pytest.
+    `python` empty means the repository's own `.venv`, else ATRA's interpreter. `revision` is the full id of the base
+    commit.
     """
 
     repository: str  # its name, for people and trailers

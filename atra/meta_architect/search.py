@@ -1,8 +1,8 @@
 """The search of one shard: its share of the candidates, in order, through the workshop, until enough is known.
 
-What one shard finds shortens the search of all: once a plausible candidate is known at rank r, candidates are tried up to
-`horizon(r)` so that there is something to choose from, and no further. The set of candidates that are tried up to there
-does not depend on timing.
+What one shard finds shortens the search of all: once a plausible candidate is known at rank r, candidates are tried up
+to `horizon(r)` so that there is something to choose from, and no further. The set of candidates that are tried up to
+there does not depend on timing.
 """
 
 import time

@@ -37,7 +37,9 @@ class Horizon:
         """Say that a plausible candidate stands at this rank."""
         try:
             with self._client.pipeline() as both:
-                both.zadd(self._key, {"lowest": rank}, lt=True).expire(self._key, _HOUR_S).execute()
+                both.zadd(self._key, {"lowest": rank}, lt=True)
+                both.expire(self._key, _HOUR_S)
+                both.execute()
         except RedisError:
             return
 
