@@ -104,9 +104,8 @@ def _database(settings: Settings) -> Part:
         engine.dispose()
     detail = f"PostgreSQL {str(version).split()[0]}, revision {revision or 'none'} of {newest()}"
     if revision != newest():
-        return Part(
-            "database", "broken", detail, "It is migrated by the next `atra up` or `atra repair`.", needed=False
-        )
+        state: Literal["missing", "broken"] = "broken" if revision else "missing"
+        return Part("database", state, detail, "The next `atra up` or `atra repair` migrates it.", needed=False)
     return Part("database", "ok", detail)
 
 

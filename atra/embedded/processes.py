@@ -132,7 +132,8 @@ def as_nobody() -> tuple[str, ...]:
         return ()
     keep = "+dac_override"
     who = ("--reuid", "nobody", "--regid", "nogroup" if _group_exists("nogroup") else "nobody", "--clear-groups")
-    return (*who, "--inh-caps", keep, "--ambient-caps", keep)
+    # Without the secure bit access(2), which initdb asks before it starts a program, would not count that right.
+    return (*who, "--inh-caps", keep, "--ambient-caps", keep, "--securebits", "+no_setuid_fixup")
 
 
 def _group_exists(name: str) -> bool:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from atra.core.errors import StackUnavailable
 from atra.embedded import Embedded, embedded
 from atra.embedded.keeper import Home, Serving, read
-from atra.embedded.processes import alive
+from atra.embedded.processes import alive, as_nobody
 from tests.services.watching import eventually, processes_of
 
 USER = """
@@ -210,6 +210,16 @@ def test_any_path_will_do(tmp_path: Path, name: str) -> None:
         assert answers(services)
     assert not (Path(sockets) / ".s.PGSQL.5432").exists()
     assert name in sockets or not Path(sockets).exists()
+
+
+def test_programs_in_private_folders_can_be_used(tmp_path: Path) -> None:
+    """A virtual environment below root's HOME, closed to others, serves as well as an open one."""
+    program = tmp_path / "private" / "program"
+    program.parent.mkdir(mode=0o700)
+    program.touch(mode=0o755)
+    command = ["setpriv", *as_nobody(), "--", "test", "-x", str(program), "-a", "-r", str(program)]
+
+    assert subprocess.run(command, check=False).returncode == 0
 
 
 def test_a_start_that_fails_says_why(home: Path) -> None:
