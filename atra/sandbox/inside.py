@@ -632,7 +632,7 @@ class ReportRun:
         """Run pytest to its end."""
         signal.signal(HUNG_SIGNAL, self._interrupt)
         code = run_pytest(self._suite, sorted(self._wanted), self._plugin)
-        self._voice.say({"code": code, "broken": self._plugin.broken, "tampered": self._machinery.changes()})
+        self._voice.say({"code": code, "broken": self._plugin.broken})
 
     def _interrupt(self, number: int, frame: Any) -> None:
         self._hung = True
@@ -655,6 +655,7 @@ class ReportRun:
             finally:
                 lines = self._lines.stop()
             self._voice.say(self._result(item.nodeid, outcome, seconds, reports, lines))
+        self._voice.say({"tampered": self._machinery.changes()})
 
     def _result(self, name: str, outcome: str, seconds: float, reports: list[Any], lines: Any) -> Message:
         bad = next((report for report in reports if report.failed), None)
@@ -668,6 +669,9 @@ class ReportRun:
         top = self._suite.top
         paths = {os.path.relpath(name, top).replace(os.sep, "/"): sorted(found) for name, found in lines.items()}
         return {"result": result, "lines": paths}
+
+
+UNSEEN = "unknown: a process of tests ended early"
 
 
 class ReportKeeper:
@@ -697,7 +701,7 @@ class ReportKeeper:
         child = spawn(
             lambda voice: ReportRun(self._suite, self._setup, self._done, voice, self._machinery).run(), self._host.fds
         )
-        self._running, ended, killed = None, False, False
+        self._running, ended, killed, looked = None, False, False, False
 
         def overdue() -> None:
             nonlocal killed
@@ -708,9 +712,11 @@ class ReportKeeper:
             self._warned, self._since = True, time.monotonic()
 
         for message in child.messages(self._patience, overdue):
-            ended = ended or "code" in message
+            ended, looked = ended or "code" in message, looked or "tampered" in message
             self._take(message)
         end_strays()
+        if not looked and self._collected:
+            self._host.send({"tampered": [UNSEEN]})
         if self._running is not None:
             name, signal_number = self._running, child.status & 0x7F
             how = f"signal {signal_number}" if signal_number else f"exit code {child.status >> 8}"

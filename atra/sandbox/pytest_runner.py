@@ -95,6 +95,7 @@ class _Gathered:
                 self._lines[result.id] = {path: tuple(lines) for path, lines in message["lines"].items()}
         if "code" in message:
             self.code = message["code"]
+        if "tampered" in message:
             self._tampered = tuple(sorted({*self._tampered, *message["tampered"]}))
         if "end" in message:
             self.ended, self.complete = True, message["end"]

@@ -49,7 +49,9 @@ class TestReport:
     broken: tuple[str, ...] = ()  # what went wrong while collecting, one text per module
     seconds: float = 0.0
     complete: bool = False  # False: the runner was stopped or ended before its last test
-    tampered: tuple[str, ...] = ()  # functions of the test machinery and of builtins that the code replaced and left so
+    # Functions of the test machinery and of builtins that the code replaced and left so; or one entry that says that
+    # nobody could look.
+    tampered: tuple[str, ...] = ()
 
     def by_id(self) -> dict[str, TestResult]:
         """Return the results by test id."""
