@@ -105,13 +105,20 @@ def test_services_work_and_keep_their_data(home: Path) -> None:
 
 def test_nothing_is_left_behind(home: Path) -> None:
     """After the last user has left: no process, no socket, no record, no shared memory."""
-    before = set(os.listdir("/dev/shm")), Path("/proc/sysvipc/shm").read_text()
-    with embedded(home):
-        pass
+    with embedded(home) as services:
+        segment = (home / "postgres/postmaster.pid").read_text().splitlines()[6].split()[1]
+        kind = sql(services.database_url, "show dynamic_shared_memory_type")
+        attached = segments()
 
     assert processes_of(home) == []
     assert sorted(file.name for file in (home / "run").iterdir()) == ["keeper.lock", "users.lock"]
-    assert (set(os.listdir("/dev/shm")), Path("/proc/sysvipc/shm").read_text()) == before
+    assert (segment in attached, segment in segments()) == (True, False)
+    assert kind == "mmap"  # so in the data folder, not in /dev/shm
+
+
+def segments() -> set[str]:
+    """Return the numbers of this machine's System V shared memory segments."""
+    return {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
 
 
 def test_redis_is_protected_and_keeps_messages(home: Path) -> None:
