@@ -107,9 +107,11 @@ def _run(program: Program, source: str, sandbox: Sandbox, what: str, request: di
         finished = sandbox.run([sys.executable, "evaluate.py", what, program.name], policy)
     whole = finished.result[: finished.result.rfind(b"\n") + 1]
     lines = [json.loads(line) for line in whole.splitlines()]
-    if finished.exit_code and what == "record":
+    if what == "call":
+        return lines[:-1] if lines[-1:] == ["over"] else [*lines, {"ended": "died"}]
+    if finished.exit_code:
         raise RuntimeError(f"recording {program.name} failed: {finished.output.decode(errors='replace')[-2000:]}")
-    return [*lines, {"ended": "died"}] if finished.exit_code else lines
+    return lines
 
 
 def _show(given: Input, truth: dict[str, Any], found: dict[str, Any]) -> str:

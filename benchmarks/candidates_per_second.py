@@ -2,10 +2,11 @@
 
     python -m benchmarks.candidates_per_second [--checkout PATH] [--only gcd,lis] [--candidates N] [--rounds R]
 
-All three get the same candidates, the first of ATRA's own stream, and the same tests in the same order, in boxes, on
-one core, taking turns. A candidate counts as plausible when every test passes; the three must agree. Opening a box or
-a workshop and collecting the tests is not counted for the two that do it once; `opening_s` says what it takes. The
-first two run without pytest's plugins, which is to their advantage: here those take longer to load than the tests run.
+All three get the same candidates, the first of ATRA's own stream and the known repair, and the same tests in the same
+order, in boxes, on one core, taking turns. A candidate counts as plausible when every test passes; the three must
+agree. Opening a box or a workshop and collecting the tests is not counted for the two that do it once; `opening_s` says
+what it takes. The first two run without pytest's plugins, which is to their advantage: here those take longer to load
+than the tests run.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from atra.core.edits import Patch, apply
+from atra.core.edits import Edit, Patch, apply
 from atra.core.settings import load_settings
 from atra.meta_architect.localisation import diagnose
 from atra.meta_architect.records import Reproduction, Target
@@ -203,7 +204,8 @@ def _prepare(program: Program, tree: Path, sandbox: Sandbox, count: int) -> tupl
     failing = tuple(result.id for result in sorted(found.failing, key=lambda result: result.seconds))
     passing = tuple(sorted(found.passing, key=lambda name: found.seconds[name]))
     case = Case(program, project, tree, sandbox, failing, passing, dict(found.seconds))
-    return case, [candidate.patch for candidate in islice(stream, count)]
+    repair = (Edit(program.path, 0, len(program.defective), program.correct),)
+    return case, [*(candidate.patch for candidate in islice(stream, count - 1)), repair]
 
 
 def _row(program: Program, case: Case, patches: Sequence[Patch], tallies: dict[str, Tally]) -> dict[str, Any]:

@@ -4,7 +4,8 @@
     python evaluate.py call NAME       the inputs in `request.json`: {"inputs", "limit_s", "wanted", "hung", "total_s"}
 
 Writes one JSON value per line to the descriptor that ATRA_RESULT_FD names: recorded inputs, or outcomes
-`{"ended": "returned" | "raised" | "hung", …}`. Times are CPU times, so that a busy machine changes nothing.
+`{"ended": "returned" | "raised" | "hung", …}` and the word "over" when the process lived to the end. Times are CPU
+times, so that a busy machine changes nothing.
 """
 
 import functools
@@ -78,6 +79,7 @@ def call_all(function: Callable[..., Any], request: dict[str, Any], say: Callabl
         outcome = call(function, given, request["limit_s"])
         counts[outcome["ended"]] += 1
         say(outcome)
+    say("over")
 
 
 def call(function: Callable[..., Any], given: dict[str, Any], limit_s: float) -> dict[str, Any]:

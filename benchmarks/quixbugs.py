@@ -120,11 +120,16 @@ def total(rows: Sequence[Row]) -> dict[str, Any]:
         "different": [row.program for row in fixed if row.same is False],
         "not_fixed": [row.program for row in rows if row.status == "not_fixed"],
         "errors": [row.program for row in rows if row.status not in {"fixed", "not_fixed"}],
-        "median_seconds": median(row.seconds or 0.0 for row in fixed) if fixed else None,
-        "median_rank": median(row.rank or 0 for row in fixed) if fixed else None,
+        "median_seconds": _median([row.seconds for row in fixed]),
+        "median_rank": _median([row.rank for row in fixed]),
         "candidates_tried": sum(row.tried or 0 for row in rows),
-        "median_per_second": median(row.per_second or 0.0 for row in fixed) if fixed else None,
+        "median_per_second": _median([row.per_second for row in fixed]),
     }
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(median(known), 1) if known else None
 
 
 def _compared(row: Row, program: Program, source: str, sandbox: Sandbox, seed: int) -> Row:

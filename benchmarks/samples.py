@@ -79,12 +79,12 @@ _LUHN_TESTS = """import pytest
 from programs.luhn import valid
 
 
-@pytest.mark.parametrize("card", ["4539 3195 0343 6467", "59", "8273 1232 7352 0569", "0000 0"])
+@pytest.mark.parametrize("card", ["4539 3195 0343 6467", "59", "8273 1232 7352 0562", "0000 0"])
 def test_valid(card):
     assert valid(card)
 
 
-@pytest.mark.parametrize("card", ["1", "0", "8273 1232 7352 0562", "055b 444 286"])
+@pytest.mark.parametrize("card", ["1", "0", "8273 1232 7352 0569", "055b 444 286"])
 def test_invalid(card):
     assert not valid(card)
 """
