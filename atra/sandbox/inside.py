@@ -426,9 +426,8 @@ class Plugin:
         self._loop, self._machinery, self._describe = loop, machinery, describe
         self._reports: list[Any] = []
 
-    @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator,unused-ignore]
     def pytest_load_initial_conftests(self) -> None:
-        self._machinery.accept()  # installed plugins may change pytest; the repository's code comes next and may not
+        self._machinery.accept()  # plugins have changed pytest by now; the repository's code comes last and may not
 
     @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator,unused-ignore]
     def pytest_runtestloop(self, session: Any) -> bool:
