@@ -9,8 +9,10 @@ from workers.task import AtraTask
 
 log = structlog.get_logger(__name__)
 
+_SHORT = {"soft_time_limit": 100, "time_limit": 120, "ignore_result": True}
 
-@app.task(base=AtraTask, name="maintenance.sweep", time_limit=120, ignore_result=True)
+
+@app.task(base=AtraTask, name="maintenance.sweep", **_SHORT)
 def sweep() -> int:
     """Send every run again of which nothing was heard for too long; return how many."""
     runs = wiring().runs
@@ -21,13 +23,13 @@ def sweep() -> int:
     return len(due)
 
 
-@app.task(base=AtraTask, name="maintenance.tick", time_limit=30, ignore_result=True)
+@app.task(base=AtraTask, name="maintenance.tick", **_SHORT)
 def tick() -> None:
     """Write down that beat fires and that a worker hears it."""
     wiring().signals.beat_seen()
 
 
-@app.task(base=AtraTask, name="maintenance.send", time_limit=120, ignore_result=True)
+@app.task(base=AtraTask, name="maintenance.send", **_SHORT)
 def send_run(run_id: str) -> None:
     """Send a run's canvas; whoever opens a run asks a worker to do so, since only workers know the flows."""
     runs = wiring().runs

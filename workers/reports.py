@@ -16,7 +16,7 @@ from workers.task import AtraTask
 log = structlog.get_logger(__name__)
 
 
-@app.task(base=AtraTask, name="self_repair.receive", time_limit=120, soft_time_limit=100)
+@app.task(base=AtraTask, name="self_repair.receive", soft_time_limit=100, time_limit=120, ignore_result=True)
 def receive(report: dict[str, Any]) -> str:
     """Take in one report; return the failure's id.
 

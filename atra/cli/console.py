@@ -33,9 +33,9 @@ def print_error(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json({"error": facts["error"], "hint": facts.get("hint", "")})
         return
-    err.print(f"[red]error:[/] {plain(facts['error'])}")
+    err.print(f"[red]error:[/] {plain(facts['error'])}", soft_wrap=True)
     if facts.get("hint"):
-        err.print(f"[dim]{plain(facts['hint'])}[/]")
+        err.print(f"[dim]{plain(facts['hint'])}[/]", soft_wrap=True)
 
 
 def facts_of(error: BaseException) -> dict[str, Any]:

@@ -6,17 +6,20 @@ interrupted.
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-import click
 import structlog
 import typer
 
 import atra
 from atra.cli import demo, failures, operations, repair, runs
-from atra.cli.console import err, facts_of, print_error, print_json
+from atra.cli.console import err, facts_of, print_error
 from atra.core.errors import AtraError
 from atra.core.logs import configure
 from atra.core.redaction import Redactor
+
+# Typer carries its own copy of click, and gives no public name to the class that all its complaints derive from.
+_Complaint: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="atra",
@@ -57,22 +60,21 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = typer.main.get_command(app).main(list(arguments), prog_name="atra", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as leaving:
-        return leaving.exit_code
-    except click.ClickException as wrong:
-        if as_json:
-            print_json({"error": wrong.format_message(), "hint": ""})
-        else:
-            wrong.show()
-        return 2
+    except typer.Exit as leaving:
+        return int(leaving.exit_code)
     except AtraError as error:
         print_error(facts_of(error), as_json=as_json)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         err.print("interrupted")
         return 130
     except BrokenPipeError:
         return 0
+    except _Complaint as complaint:
+        print_error(
+            {"error": complaint.format_message(), "hint": "`atra --help` lists what there is."}, as_json=as_json
+        )
+        return 2
     except Exception as error:  # noqa: BLE001 - the edge of the process: told in one sentence, the rest is logged
         structlog.get_logger(__name__).exception("unexpected error")
         print_error({"error": f"{type(error).__name__}: {error}", "hint": "This is a bug in ATRA."}, as_json=as_json)

@@ -86,5 +86,7 @@ def _facts(wired: Wiring) -> dict[str, Any]:
 
 
 def _length(connection: Any, queue: str) -> int:
-    channel = connection.default_channel
-    return int(channel.queue_declare(queue, passive=True).message_count)
+    try:
+        return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+    except connection.channel_errors:  # nobody has declared it: no worker has listened to it yet
+        return 0

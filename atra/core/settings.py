@@ -1,7 +1,8 @@
 """Settings: the one reader of the environment, of `.env` and of `atra.toml`.
 
 Every variable starts with `ATRA_`; a wrong value fails at start with the variable's name. Repositories stand in
-`atra.toml`, looked for in the working directory and then in ATRA's home, or where `ATRA_CONFIG` says.
+`atra.toml`, which is the file that `ATRA_CONFIG` names or lies in ATRA's home; `.env` lies beside it. The working
+directory is never looked at: it may be a repository nobody trusts, whose files could switch off the sandbox.
 """
 
 import os
@@ -40,7 +41,7 @@ class RepositorySettings(BaseModel):
 class Settings(BaseSettings):
     """All of ATRA's settings with their defaults; see the module's docstring for where they are read."""
 
-    model_config = SettingsConfigDict(env_prefix="ATRA_", env_file=".env", extra="ignore", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(env_prefix="ATRA_", extra="ignore", env_nested_delimiter="__")
 
     home: Path = Field(default_factory=lambda: Path.home() / ".atra", description="embedded data, sockets, logs")
     database_url: SecretStr | None = Field(None, description="PostgreSQL; embedded when unset")
@@ -83,8 +84,7 @@ class Settings(BaseSettings):
 def _toml_file() -> Path:
     if named := os.environ.get("ATRA_CONFIG"):
         return Path(named)
-    home = Path(os.environ.get("ATRA_HOME") or Path.home() / ".atra")
-    return next((file for file in (Path("atra.toml"), home / "atra.toml") if file.is_file()), Path("atra.toml"))
+    return Path(os.environ.get("ATRA_HOME") or Path.home() / ".atra") / "atra.toml"
 
 
 @cache
@@ -95,7 +95,7 @@ def load_settings() -> Settings:
         BadInput: a value is wrong; the message names the variable.
     """
     try:
-        return Settings()
+        return Settings(_env_file=_toml_file().with_name(".env"))
     except ValidationError as error:
         first = error.errors()[0]
         where = "__".join(str(part) for part in first["loc"])

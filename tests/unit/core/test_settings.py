@@ -14,7 +14,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
     for name in [name for name in os.environ if name.startswith("ATRA_")]:
         monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATRA_HOME", str(tmp_path))
     load_settings.cache_clear()
     yield
     load_settings.cache_clear()
@@ -61,6 +61,17 @@ def test_a_broken_file_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path
 
     with pytest.raises(BadInput, match=r"atra\.toml"):
         load_settings()
+
+
+def test_the_working_directory_is_not_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A repository that brings its own settings cannot switch off the sandbox."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / ".env").write_text("ATRA_SANDBOX=none\n")
+    (repository / "atra.toml").write_text('sandbox = "none"\n')
+    monkeypatch.chdir(repository)
+
+    assert load_settings().sandbox == "bubblewrap"
 
 
 def test_secrets_do_not_show():

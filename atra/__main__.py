@@ -1,0 +1,5 @@
+"""`python -m atra` is the `atra` command."""
+
+from atra.cli.main import main
+
+main()

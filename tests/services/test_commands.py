@@ -1,0 +1,262 @@
+"""The commands as a user runs them, through a real stack: contracts, exit codes, and what stays untouched."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atra.cli.stack import Crew, StackInfo, temporary_stack
+from atra.core.settings import Settings
+from tests.targets import git, make_repository, small_shop
+
+CONTRACT = {
+    "status", "run_id", "branch", "commit", "base", "files", "diff", "generator", "template", "candidates_tried",
+    "candidates_per_second", "seconds", "failing_before", "passing_before", "failing_after", "passing_after",
+    "confidence", "alternatives", "error",
+}  # fmt: skip
+
+BROKEN_TEST = "def test_a():\n    assert 1 == 2\n"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackInfo]:
+    """A stack for all tests of this module."""
+    settings = Settings(_env_file=None, home=tmp_path_factory.mktemp("stack") / "home", shards=2)
+    with temporary_stack(settings, Crew(workers=2)) as running:
+        yield running.info
+
+
+@pytest.fixture
+def atra(stack: StackInfo, tmp_path: Path):
+    """Run a command as a user would and return its exit code, its output and its complaint."""
+
+    def run(*arguments: str, given: str = "", config: Path | None = None) -> tuple[int, str, str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ATRA_")}
+        environment |= {
+            "ATRA_DATABASE_URL": stack.database_url,
+            "ATRA_REDIS_URL": stack.redis_url,
+            "ATRA_CONFIG": str(config or os.devnull),
+            "ATRA_HOME": str(tmp_path / "home"),
+        }
+        done = subprocess.run(
+            (sys.executable, "-m", "atra", *arguments),
+            cwd=tmp_path, env=environment, input=given, capture_output=True, text=True, timeout=240,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def state_of(repository: Path) -> tuple[str, ...]:
+    """Everything of a repository that a repair must not touch."""
+    index = hashlib.sha256((repository / ".git" / "index").read_bytes()).hexdigest()
+    files = sorted(path for path in repository.rglob("*") if path.is_file() and ".git" not in path.parts)
+    contents = hashlib.sha256(b"".join(str(path).encode() + path.read_bytes() for path in files)).hexdigest()
+    return git(repository, "rev-parse", "HEAD"), git(repository, "status", "--porcelain"), index, contents
+
+
+def test_a_failing_test_becomes_a_commit(atra, tmp_path: Path):
+    """The whole contract: exit code 0, every field, one commit with trailers on a branch, nothing else touched."""
+    repository = small_shop(tmp_path / "a shop")
+    before = state_of(repository)
+
+    code, said, complaint = atra("repair", str(repository), "--json")
+
+    result = json.loads(said)
+    assert code == 0, complaint
+    assert set(result) >= CONTRACT
+    assert result["status"] == "fixed"
+    assert result["branch"] == f"atra/repair-{result['run_id']}"
+    assert git(repository, "rev-parse", result["branch"]) == result["commit"]
+    assert git(repository, "rev-parse", f"{result['branch']}^") == result["base"] == before[0]
+    assert git(repository, "diff", "--name-only", "main", result["branch"]).split() == result["files"]
+    assert (result["failing_before"], result["failing_after"]) == (["tests/test_cart.py::test_total[10-950]"], [])
+    assert len(result["passing_after"]) == 4
+    trailers = git(repository, "log", "-1", "--format=%(trailers:only,unfold)", result["branch"])
+    assert f"Atra-Run: {result['run_id']}" in trailers
+    assert state_of(repository) == before
+
+    code, said, _ = atra("revert", result["run_id"], "--json")
+    assert code == 0
+    assert git(repository, "diff", "main", json.loads(said)["branch"]) == ""
+    assert state_of(repository) == before
+
+
+def test_runs_and_show_tell_what_happened(atra, tmp_path: Path):
+    """A run is listed, and shown with every step settled; its id may be shortened."""
+    repository = small_shop(tmp_path / "shop")
+    run_id = json.loads(atra("repair", str(repository), "--json", "--no-commit")[1])["run_id"]
+
+    listed = {run["run_id"]: run for run in json.loads(atra("runs", "--json")[1])}
+    code, said, _ = atra("show", run_id[:8], "--json")
+
+    shown = json.loads(said)
+    assert code == 0
+    assert listed[run_id]["status"] == "fixed"
+    assert [step["name"] for step in shown["steps"] if step["state"] == "settled"] == [
+        "reproduce", "diagnose", "propose", "try", "try", "choose", "verify"
+    ]  # fmt: skip
+    assert git(repository, "branch", "--list", "atra/*") == ""
+    assert "verify" in atra("show", run_id)[1]
+
+
+def test_a_green_suite_is_nothing_to_repair(atra, tmp_path: Path):
+    """Exit code 0 and the reason."""
+    repository = make_repository(tmp_path / "green", {"test_a.py": "def test_a():\n    pass\n"})
+
+    code, said, _ = atra("repair", str(repository), "--json")
+
+    assert (code, json.loads(said)["status"], json.loads(said)["reason"]) == (
+        0, "nothing_to_repair", "all 1 tests pass"
+    )  # fmt: skip
+
+
+def test_what_no_patch_mends_is_not_fixed(atra, tmp_path: Path):
+    """A test that contradicts itself ends with exit code 1, no branch, and what was tried."""
+    repository = make_repository(
+        tmp_path / "hopeless",
+        {
+            "shop.py": "def price():\n    return 1\n",
+            "test_a.py": (
+                "from shop import price\n\n\ndef test_a():\n    assert price() == 1\n    assert price() == 2\n"
+            ),
+        },
+    )
+
+    code, said, _ = atra("repair", str(repository), "--json", "--budget-seconds", "60")
+
+    result = json.loads(said)
+    assert (code, result["status"], result["commit"]) == (1, "not_fixed", None)
+    assert result["candidates_tried"] > 0
+    assert git(repository, "branch", "--list", "atra/*") == ""
+
+
+BAD: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
+    "no tests": ({"a.py": "x = 1\n"}, (), "No tests"),
+    "syntax error": ({"a.py": "def f(:\n", "test_a.py": "import a\n\n\ndef test_a():\n    pass\n"}, (), "SyntaxError"),
+    "unknown test": ({"test_a.py": BROKEN_TEST}, ("--test", "test_a.py::test_b"), "test_b"),
+    "unknown command": ({"test_a.py": BROKEN_TEST}, ("--test-command", "no-such-program"), "no-such-program"),
+    "unreadable command": ({"test_a.py": BROKEN_TEST}, ("--test-command", "pytest 'x"), "quotation"),
+    "unknown revision": ({"test_a.py": BROKEN_TEST}, ("--revision", "nowhere"), "nowhere"),
+    "no interpreter": ({"test_a.py": BROKEN_TEST}, ("--python", "/nowhere/python"), "/nowhere/python"),
+    "no pytest": ({"test_a.py": BROKEN_TEST}, ("--python", "/usr/bin/python3"), "pytest"),
+    "no model": ({"test_a.py": BROKEN_TEST}, ("--generator", "model"), "model"),
+    "bad budget": ({"test_a.py": BROKEN_TEST}, ("--budget-seconds", "-3"), "-3"),
+    "bad generator": ({"test_a.py": BROKEN_TEST}, ("--generator", "magic"), "magic"),
+}
+
+
+@pytest.mark.parametrize(("files", "options", "named"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_sentence(atra, tmp_path: Path, files, options, named: str):
+    """Exit code 2, an error that names what is wrong, and nothing changed."""
+    repository = make_repository(tmp_path / "target", files)
+    before = state_of(repository)
+
+    code, said, complaint = atra("repair", str(repository), "--json", *options)
+
+    result = json.loads(said)
+    assert code == 2, (said, complaint)
+    assert named in result["error"]
+    assert "hint" in result
+    assert "Traceback" not in said + complaint
+    assert state_of(repository) == before
+    assert git(repository, "branch", "--list", "atra/*") == ""
+
+
+@pytest.mark.parametrize("kind", ["nothing there", "no repository", "no commit", "a bare repository"])
+def test_what_is_no_repository_is_refused(atra, tmp_path: Path, kind: str):
+    """A missing folder, one without git, one without commits and a bare one are named, with exit code 2."""
+    place = tmp_path / "target"
+    if kind != "nothing there":
+        place.mkdir()
+    if kind == "no commit":
+        git(place, "init", "-q")
+    if kind == "a bare repository":
+        git(place, "init", "-q", "--bare")
+
+    code, said, _ = atra("repair", str(place), "--json")
+
+    assert code == 2
+    assert str(place) in json.loads(said)["error"]
+
+
+def test_uncommitted_work_is_kept_and_named(atra, tmp_path: Path):
+    """HEAD is repaired and the dirty file stays; with --include-uncommitted the repair stands on what is on disk."""
+    repository = small_shop(tmp_path / "shop")
+    (repository / "shop" / "notes.txt").write_text("mine\n")
+    before = state_of(repository)
+
+    code, said, complaint = atra("repair", str(repository), "--json")
+    assert (code, "uncommitted" in complaint) == (0, True)
+    assert "shop/notes.txt" not in git(repository, "ls-tree", "-r", "--name-only", json.loads(said)["branch"])
+    code, said, _ = atra("repair", str(repository), "--json", "--include-uncommitted")
+
+    branch = json.loads(said)["branch"]
+    assert code == 0
+    assert "shop/notes.txt" in git(repository, "ls-tree", "-r", "--name-only", branch)
+    assert git(repository, "rev-list", "--count", f"main..{branch}") == "2"
+    assert state_of(repository) == before
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/srv/app/shop/cart.py", line 6, in total
+    return full - full * share_off(pieces) // 100
+  File "/srv/app/shop/pricing.py", line 6, in share_off
+    if pieces > 10:
+TypeError: '>' not supported between instances of 'str' and 'int'
+"""
+
+
+def test_a_reported_failure_is_counted_and_repaired_once(atra, tmp_path: Path):
+    """Two reports of one failure make one failure with a count of two and one run."""
+    repository = small_shop(tmp_path / "shop")
+    config = tmp_path / "atra.toml"
+    config.write_text(f'[repositories.counted]\npath = "{repository}"\n')
+
+    first = json.loads(atra("report", "--traceback", "-", "--repository", "counted", "--json", "--wait",
+                            given=TRACEBACK, config=config)[1])  # fmt: skip
+    second = json.loads(atra("report", "--traceback", "-", "--repository", "counted", "--json",
+                             given=TRACEBACK, config=config)[1])  # fmt: skip
+    known = json.loads(atra("failures", "--repository", "counted", "--json")[1])
+
+    assert first[0]["run_id"] is not None
+    assert second[0]["run_id"] is None
+    assert first[0]["run_id"] in second[0]["why"]
+    assert [(failure["failure_id"], failure["count"]) for failure in known] == [(first[0]["failure_id"], 2)]
+    assert git(repository, "branch", "--list", "atra/*").strip() == f"atra/repair-{first[0]['run_id']}"
+
+
+@pytest.mark.parametrize(
+    ("text", "option"), [("nothing of interest", "--traceback"), ("<html/>", "--junit"), ("", "--junit")]
+)
+def test_a_report_that_says_nothing_is_refused(atra, text: str, option: str):
+    """Text without a failure is bad input."""
+    code, said, _ = atra("report", option, "-", "--repository", "any", "--json", given=text)
+
+    assert code == 2
+    assert json.loads(said)["error"]
+
+
+def test_status_counts_what_is_there(atra, stack: StackInfo):
+    """Runs, failures, workers, queues and beat, as numbers."""
+    code, said, complaint = atra("status", "--json")
+
+    facts: dict[str, Any] = json.loads(said)
+    assert code == 0, complaint
+    assert facts["workers"]
+    assert set(facts["queues"]) >= {"repair", "maintenance", "gpu"}
+    assert facts["runs"]["overdue"] == 0
+
+
+@pytest.mark.parametrize("arguments", [("show", "nowhere"), ("revert", "nowhere"), ("cancel", "nowhere")])
+def test_an_unknown_run_is_named(atra, arguments: tuple[str, ...]):
+    """Exit code 2 and the id."""
+    code, said, _ = atra(*arguments, "--json")
+
+    assert (code, "nowhere" in json.loads(said)["error"]) == (2, True)
