@@ -33,6 +33,7 @@ import dis
 import errno
 import functools
 import gc
+import importlib.util
 import inspect
 import io
 import json
@@ -384,6 +385,7 @@ class Suite:
         """Return the command line that collects the files of these tests, or everything when there are none."""
         arguments = ["--rootdir", self.root, "-p", "no:randomly", "-p", "no:random_order", "-p", "no:rerunfailures"]
         arguments += ["-c", self._ini] if self._ini else []
+        arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # plugins were imported before pytest saw them
         cache = os.path.join(os.environ.get("TMPDIR", "/tmp"), ".pytest_cache")
         for override in (f"addopts={shlex.join(self._addopts)}", "required_plugins=", f"cache_dir={cache}"):
             arguments += ["-o", override]
@@ -425,9 +427,21 @@ class Plugin:
         self.broken: list[str] = []
         self._loop, self._machinery, self._describe = loop, machinery, describe
         self._reports: list[Any] = []
+        self._early: list[str] = []
+
+    # Installed plugins may change pytest and unittest, when they are loaded and when they are configured; the
+    # repository's own code, which is first imported by the conftest files in between, may not.
 
     def pytest_load_initial_conftests(self) -> None:
-        self._machinery.accept()  # plugins have changed pytest by now; the repository's code comes last and may not
+        self._machinery.accept()
+
+    @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator,unused-ignore]
+    def pytest_configure(self) -> None:
+        self._early = self._machinery.changes()
+
+    @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator,unused-ignore]
+    def pytest_sessionstart(self) -> None:
+        self._machinery.accept(but=self._early)
 
     @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator,unused-ignore]
     def pytest_runtestloop(self, session: Any) -> bool:
@@ -757,9 +771,9 @@ class Machinery:
         self._modules = [*own, pytest, *named]
         self._before = self._look()
 
-    def accept(self) -> None:
-        """Take the functions as they are now."""
-        self._before = self._look()
+    def accept(self, but: Iterable[str] = ()) -> None:
+        """Take the functions as they are now, but those named."""
+        self._before = {**self._look(), **dict.fromkeys(but, ())}
 
     def changes(self) -> list[str]:
         """Return the names of those that are not what they were."""
@@ -1106,7 +1120,7 @@ MEASURED_S = 10.0
 COLLECT_S = 300.0
 
 
-HARMLESS = ("_pytest.", "pytest_asyncio", "anyio", "_hypothesis", "hypothesis", "pytest_cov", "xdist", "pytest_mock")
+HARMLESS = ("pytest_asyncio", "anyio", "_hypothesis", "hypothesis", "pytest_cov", "xdist", "pytest_mock")
 
 
 def ordinary(session: Any) -> bool:
@@ -1115,7 +1129,7 @@ def ordinary(session: Any) -> bool:
     for name in ("protocol", "setup", "call", "teardown", "makereport"):
         for implementation in getattr(hooks, f"pytest_runtest_{name}").get_hookimpls():
             module = getattr(implementation.function, "__module__", "")
-            if not module.startswith(HARMLESS) and not isinstance(implementation.plugin, Plugin):
+            if not module.startswith(("_pytest.", *HARMLESS)) and not isinstance(implementation.plugin, Plugin):
                 return False
     return True
 
@@ -1130,11 +1144,16 @@ def plain_call(item: Any) -> Optional[Callable[[], Any]]:
             return None
         names = mark.args[0]
         given |= set(re.findall(r"\w+", names) if isinstance(names, str) else names)
-    if not set(item.fixturenames) <= given or hasattr(item.obj, "hypothesis"):
-        return None
+    definitions = item._fixtureinfo.name2fixturedefs
+    for name in set(item.fixturenames) - given:
+        if not all(definition.func.__module__.startswith(HARMLESS) for definition in definitions.get(name, ())):
+            return None
     spec = getattr(item, "callspec", None)
     values = {**getattr(spec, "funcargs", {}), **getattr(spec, "params", {})}
-    return functools.partial(item.obj, **values) if set(values) == set(item.fixturenames) else None
+    needed = set(item._fixtureinfo.argnames)
+    return (
+        functools.partial(item.obj, **values) if set(values) == needed and not hasattr(item.obj, "hypothesis") else None
+    )
 
 
 def must_fail() -> None:
@@ -1295,6 +1314,7 @@ class Collector:
         self._live = Live(suite)
         self._plugin = Plugin(self._serve, machinery)
         self._sources: dict[str, tuple[SourceText, Optional[Pieces]]] = {}
+        self._frozen_at_start = gc.get_freeze_count()  # Python 3.12 starts with some
 
     def run(self) -> None:
         """Collect, serve the keeper until it goes, and end."""
@@ -1308,7 +1328,7 @@ class Collector:
             self._keeper.send({"unfit": "the project starts threads when it is imported"})
             return
         bench = Bench(self._plugin, session, self._machinery)
-        frozen = gc.get_freeze_count()
+        frozen = gc.get_freeze_count() > self._frozen_at_start  # which hides functions from the collector of garbage
         gc.collect()
         gc.freeze()
         self._keeper.send({"unfit": "the project froze its objects"} if frozen else {"collected": True})
@@ -1615,22 +1635,31 @@ def main() -> None:
     setup = host.receive()
     if setup is None:
         return
-    load_pytest()
     suite = Suite(setup)
+    load_pytest(suite)
     if setup["mode"] == "report":
         ReportKeeper(suite, setup, host).run()
     else:
         Workshop(suite, setup, host).run()
 
 
-def load_pytest() -> None:
-    """Import those of pytest's own plugins that every run needs, once for all children."""
-    import importlib
+def load_pytest(suite: Suite) -> None:
+    """Import pytest's own plugins and the installed ones, once for all children; none of them is the repository's."""
+    from importlib.metadata import entry_points
 
     from _pytest.config import default_plugins
 
     for name in default_plugins:
         importlib.import_module(f"_pytest.{name}")
+    found: Any = entry_points()
+    for plugin in found.select(group="pytest11") if hasattr(found, "select") else found.get("pytest11", ()):
+        try:
+            name = plugin.value.partition(":")[0]
+            spec = importlib.util.find_spec(name.partition(".")[0])
+            if spec is not None and spec.origin and not suite.owns(spec.origin):
+                importlib.import_module(name)
+        except BaseException:  # a plugin may fail as it likes: pytest will meet it again and say so
+            continue
 
 
 if __name__ == "__main__":
