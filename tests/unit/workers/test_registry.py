@@ -1,0 +1,104 @@
+"""The registry is pinned: a task, queue, tick or command that appears, vanishes or changes its name is seen here."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+import celeryconfig
+from atra.cli.main import app as cli
+from atra.cli.stack import QUEUES as LISTENED
+from workers.app import TASK_MODULES, app
+from workers.pipelines import self_repair
+
+ROOT = Path(__file__).parents[3]
+
+TASKS = {
+    "maintenance.send", "maintenance.sweep", "maintenance.tick", "self_repair.choose", "self_repair.commit",
+    "self_repair.diagnose", "self_repair.propose", "self_repair.receive", "self_repair.reproduce", "self_repair.try",
+    "self_repair.verify",
+}  # fmt: skip
+
+COMMANDS = {
+    "repair", "runs", "show", "cancel", "revert", "report", "failures", "up", "status", "doctor", "demo",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    app.loader.import_default_modules()
+
+
+def own_tasks() -> dict[str, object]:
+    return {name: task for name, task in app.tasks.items() if not name.startswith("celery.")}
+
+
+def test_the_tasks_are_these():
+    """Messages outlive renames, so a task's name is a promise."""
+    assert set(own_tasks()) == TASKS
+    assert len(TASK_MODULES) == 3
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_task_has_limits_a_route_and_late_acknowledgement(name: str):
+    """A soft limit below the hard one below the visibility timeout, a queue that exists, one base class."""
+    task = own_tasks()[name]
+    soft, hard = (getattr(task, limit) or app.conf[f"task_{limit}"] for limit in ("soft_time_limit", "time_limit"))
+    queue = app.amqp.router.route({}, name)["queue"].name
+
+    assert 0 < soft < hard < celeryconfig.broker_transport_options["visibility_timeout"]
+    assert queue in LISTENED
+    assert task.acks_late
+    assert task.__doc__
+
+
+def test_every_step_of_a_plan_has_its_task():
+    """A plan names no step that nobody does."""
+    plan = self_repair(3)
+
+    assert {f"{plan.kind}.{name}" for name, _ in plan.steps} <= TASKS
+    assert [name for name, _ in plan.steps] == [
+        "reproduce", "diagnose", "propose", "try", "choose", "verify", "commit"
+    ]  # fmt: skip
+
+
+def test_the_timetable_fires_tasks_that_exist_and_expire():
+    """Ticks that nobody took do not pile up."""
+    assert {entry["task"] for entry in app.conf.beat_schedule.values()} == {"maintenance.sweep", "maintenance.tick"}
+    assert all(entry["options"]["expires"] <= 60 for entry in app.conf.beat_schedule.values())
+
+
+def test_only_json_is_taken():
+    """No worker unpickles anything."""
+    assert app.conf.accept_content == app.conf.result_accept_content == ["json"]
+
+
+def test_the_commands_are_those_of_the_readme():
+    """Every command stands in the README, and the README names no other."""
+    known = set(typer.main.get_command(cli).commands)
+    told = set(re.findall(r"`atra ([a-z-]+)", (ROOT / "README.md").read_text()))
+
+    assert known == COMMANDS
+    assert told == COMMANDS
+
+
+def test_make_targets_of_the_documents_exist():
+    """A document names no target that the Makefile lacks."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    told = {name for page in documents for name in re.findall(r"`make ([a-z-]+)|^    make ([a-z-]+)", page.read_text(),
+                                                             re.MULTILINE) for name in name if name}  # fmt: skip
+
+    assert told <= targets
+
+
+def test_every_setting_stands_in_the_operations_page():
+    """A setting that nobody can find is none."""
+    from atra.core.settings import Settings
+
+    page = (ROOT / "docs" / "operations.md").read_text()
+    hidden = {"repositories", "log_level"}
+
+    missing = [name for name in Settings.model_fields if name not in hidden and f"ATRA_{name.upper()}" not in page]
+    assert missing == []
