@@ -279,11 +279,16 @@ def children_of(parent: int) -> list[int]:
 
 
 class SourceText:
-    """A file's text as people count its characters, with what is needed to write it back byte for byte."""
+    """A file's text as people count its characters, with what is needed to write it back byte for byte.
+
+    A file that is not there is an empty one.
+    """
 
     def __init__(self, path: str) -> None:
-        with open(path, "rb") as file:
-            self.data = file.read()
+        self.data = b""
+        if os.path.lexists(path):
+            with open(path, "rb") as file:
+                self.data = file.read()
         self.encoding = encoding_of(self.data) if path.endswith(".py") else "utf-8"
         self.text = self.data.decode(self.encoding, "surrogateescape")
 
@@ -301,9 +306,15 @@ def encoding_of(data: bytes) -> str:
 
 
 def changed(text: str, edits: list[tuple[int, int, str]], shift: int = 0) -> str:
-    """Return the text with edits made whose offsets count from `shift` characters before its start."""
+    """Return the text with edits made whose offsets count from `shift` characters before its start.
+
+    Raises:
+        ValueError: two edits overlap, or one reaches outside the text.
+    """
     parts, at = [], 0
     for start, end, new in sorted(edits):
+        if not at <= start - shift <= end - shift <= len(text):
+            raise ValueError("an edit overlaps another or leaves the text")
         parts += [text[at : start - shift], new]
         at = end - shift
     return "".join(parts) + text[at:]
@@ -827,9 +838,11 @@ class Files:
     def rewritten(self, paths: Iterable[str]) -> None:
         """Take note that these files hold their old contents again and that only their change time is new."""
         for path in paths:
-            seen, was = self._stamp(os.lstat(path)), self._was.get(path)
-            if was is not None and seen[:2] == was[:2] and seen[3] == was[3]:
-                self._was[path] = seen
+            was = self._was.get(path)
+            if was is not None and os.path.lexists(path):
+                seen = self._stamp(os.lstat(path))
+                if seen[:2] == was[:2] and seen[3] == was[3]:
+                    self._was[path] = seen
 
     def put_back(self) -> bool:
         """Undo every change, and say whether that worked."""
@@ -900,8 +913,9 @@ class Files:
 
 
 def write_files(contents: dict[str, bytes]) -> None:
-    """Write files in place."""
+    """Write files in place, with their folders where these are missing."""
     for path, data in contents.items():
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(data)
 
@@ -1393,6 +1407,8 @@ class Collector:
 
     def _source(self, path: str) -> tuple[SourceText, Optional[Pieces]]:
         if path not in self._sources:
+            if not os.path.lexists(path):
+                raise Afresh("a new file")
             text = SourceText(path)
             self._sources[path] = text, Pieces(path, text.text) if path.endswith(".py") else None
         return self._sources[path]

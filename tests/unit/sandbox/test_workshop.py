@@ -1,0 +1,344 @@
+"""Candidates in real workshops: that an edit counts, wherever it stands, and that verdicts are right."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from atra.core.edits import Edit, Patch
+from atra.sandbox.bubblewrap import BubblewrapSandbox
+from atra.sandbox.project import make_project
+from atra.sandbox.protocol import Sandbox
+from atra.sandbox.pytest_runner import PytestRunner
+from atra.sandbox.runner import Trial
+from atra.sandbox.unboxed import UnboxedSandbox
+from atra.sandbox.workshop import PytestWorkshop
+
+Files = dict[str, str | bytes]
+
+MODULES: Files = {
+    "app/__init__.py": "",
+    "app/bug.py": "def wrong():\n    return 0\n",
+    "app/plain.py": "def twice(x):\n    return 2 * x\n\n\ndef outer(x):\n    def inner(y):\n        return y + 1\n\n"
+    "    return inner(x)\n\n\ndef evens(n):\n    for number in range(n):\n        if number % 2 == 0:\n"
+    "            yield number\n\n\nasync def later(x):\n    return x\n",
+    "app/decorated.py": "import functools\n\n\ndef add(n):\n    def wrap(f):\n        @functools.wraps(f)\n"
+    "        def call(*args):\n            return f(*args) + n\n\n        return call\n\n    return wrap\n\n\n"
+    "@add(1)\ndef three(x):\n    return x + 2\n\n\n@functools.lru_cache(None)\ndef kept(x):\n    return x * 10\n",
+    "app/classes.py": "from dataclasses import dataclass\n\n\nclass Base:\n    RATE = 2\n\n    def method(self, x):\n"
+    "        return x * self.RATE\n\n    @property\n    def name(self):\n        return 'base'\n\n    @staticmethod\n"
+    "    def static(x):\n        return x - 1\n\n    @classmethod\n    def make(cls):\n        return cls()\n\n\n"
+    "@dataclass\nclass Point:\n    x: int = 1\n\n    def norm(self):\n        return abs(self.x)\n",
+    "app/imported.py": "def table():\n    return [1, 2, 3]\n\n\nTABLE = table()\nDEFAULT = 5\n\n\n"
+    "def scaled(x, by=DEFAULT):\n    return x * by\n",
+    "app/lazy.py": "def never_imported_early():\n    return 'lazy'\n",
+    "app/windows.py": b"def windows():\r\n    # \xc3\xbcber\r\n    return 'w'\r\n",
+    "app/latin.py": '# -*- coding: latin-1 -*-\ndef latin():\n    return "Gr\xf6\xdfe"\n'.encode("latin-1"),
+    "app/data.json": json.dumps({"limit": 3}),
+    "test_app.py": """\
+import asyncio
+import json
+import pathlib
+import subprocess
+import sys
+import unittest
+
+import pytest
+
+from app import bug, classes, decorated, imported, latin, plain, windows
+
+double = plain.twice
+
+
+def test_bug(): assert bug.wrong() == 1
+def test_plain(): assert plain.twice(2) == 4
+def test_alias(): assert double(4) == 8
+def test_closure(): assert plain.outer(1) == 2
+def test_generator(): assert list(plain.evens(5)) == [0, 2, 4]
+def test_async(): assert asyncio.run(plain.later(1)) == 1
+def test_decorated(): assert decorated.three(1) == 4
+def test_cached(): assert decorated.kept(1) == 10
+def test_method(): assert classes.Base.make().method(3) == 6
+def test_property(): assert classes.Base().name == "base"
+def test_static(): assert classes.Base.static(1) == 0
+def test_dataclass(): assert classes.Point().norm() == 1
+def test_table(): assert imported.TABLE == [1, 2, 3]
+def test_default(): assert imported.scaled(2) == 10
+def test_latin(): assert latin.latin() == "Gr\\xf6\\xdfe"
+def test_windows(): assert windows.windows() == "w"
+def test_lazy():
+    from app.lazy import never_imported_early
+    assert never_imported_early() == "lazy"
+def test_data(): assert json.loads(pathlib.Path("app/data.json").read_text())["limit"] == 3
+def test_another_process():
+    code = "from app.plain import twice; print(twice(3))"
+    assert subprocess.check_output([sys.executable, "-c", code]).strip() == b"6"
+
+
+@pytest.fixture(scope="session")
+def shared(): return []
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_session_fixture(shared, n):
+    shared.append(plain.twice(n))
+    assert sum(shared) == n * (n + 1)
+
+
+class TestUnit(unittest.TestCase):
+    def setUp(self): self.base = classes.Base()
+    def test_base(self): self.assertEqual(self.base.method(1), 2)
+""",
+}
+CHANGES = {  # file, old text, what breaks a test, what does not
+    "function": ("app/plain.py", "2 * x", "3 * x", "x * 2"),
+    "inner-function": ("app/plain.py", "y + 1", "y + 2", "1 + y"),
+    "generator": ("app/plain.py", "number % 2 == 0", "number % 2 == 1", "not number % 2"),
+    "generator-no-more": ("app/plain.py", "yield number", "return [number]", "yield number + 0"),
+    "coroutine": ("app/plain.py", "    return x\n", "    return -x\n", "    await asyncio_sleep()\n    return x\n"),
+    "new-argument": ("app/plain.py", "twice(x)", "twice(x, y)", "twice(x, y=0)"),
+    "decorator-body": ("app/decorated.py", "f(*args) + n", "f(*args) - n", "n + f(*args)"),
+    "decorator-argument": ("app/decorated.py", "@add(1)", "@add(2)", "@add(2 - 1)"),
+    "decorated": ("app/decorated.py", "x + 2", "x + 3", "2 + x"),
+    "decorator-away": ("app/decorated.py", "@add(1)\n", "", "@add(n=1)\n"),
+    "cached": ("app/decorated.py", "x * 10", "x * 11", "10 * x"),
+    "method": ("app/classes.py", "x * self.RATE", "x + self.RATE + 1", "self.RATE * x"),
+    "property": ("app/classes.py", "'base'", "'face'", "'ba' + 'se'"),
+    "static-method": ("app/classes.py", "x - 1", "x", "x + 1 - 2"),
+    "class-method": ("app/classes.py", "return cls()", "return None", "made = cls()\n        return made"),
+    "class-attribute": ("app/classes.py", "RATE = 2", "RATE = 3", "RATE = 1 + 1"),
+    "dataclass-field": ("app/classes.py", "x: int = 1", "x: int = 2", "x: int = +1"),
+    "dataclass-method": ("app/classes.py", "abs(self.x)", "self.x - 2", "max(self.x, -self.x)"),
+    "runs-at-import": ("app/imported.py", "[1, 2, 3]", "[1, 2]", "[1, 2] + [3]"),
+    "default": ("app/imported.py", "by=DEFAULT", "by=4", "by=5"),
+    "module-constant": ("app/imported.py", "DEFAULT = 5", "DEFAULT = 6", "DEFAULT = 2 + 3"),
+    "imported-late": ("app/lazy.py", "'lazy'", "'early'", "'la' + 'zy'"),
+    "windows-line-ends": ("app/windows.py", "'w'", "'v'", "'' + 'w'"),
+    "latin-1": ("app/latin.py", "Gr\xf6\xdfe", "Gr\xf6sse", 'Gr\xf6" "\xdfe'),
+    "data": ("app/data.json", "3", "4", "3.0"),
+    "deleted-function": ("app/classes.py", "def norm(self)", "def form(self)", "def norm(self, *_)"),
+    "added-line": ("app/plain.py", "def twice(x):\n", "def twice(x):\n    x += 1\n", "def twice(x):\n    x += 0\n"),
+}
+
+
+def text_of(files: Mapping[str, str | bytes], name: str) -> str:
+    content = files[name]
+    if isinstance(content, str):
+        return content
+    return content.decode("latin-1" if name == "app/latin.py" else "utf-8")
+
+
+def edit(files: Mapping[str, str | bytes], name: str, old: str, new: str) -> Edit:
+    start = text_of(files, name).index(old)
+    return Edit(name, start, start + len(old), new)
+
+
+def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@contextmanager
+def workshop_on(
+    folder: Path, files: Files, sandbox: Sandbox | None = None, test_limit_s: float = 10.0
+) -> Iterator[PytestWorkshop]:
+    """Open a workshop on the files, whose tests that fail are to be repaired."""
+    write(folder, files)
+    runner = PytestRunner(make_project(str(folder), test_limit_s=test_limit_s), sandbox or BubblewrapSandbox())
+    results = runner.report(str(folder)).results
+    failing = [result.id for result in results if result.outcome in {"failed", "error", "hung"}]
+    passing = [result.id for result in results if result.outcome == "passed"]
+    seconds = {result.id: result.seconds for result in results}
+    with runner.workshop(str(folder), failing, passing, seconds) as workshop:
+        yield workshop
+
+
+def verdicts(workshop: PytestWorkshop, patches: Sequence[Patch], **options: float) -> list[str]:
+    return [trial.verdict for trial in workshop.try_all(patches, **options)]
+
+
+REPAIR = edit(MODULES, "app/bug.py", "return 0", "return 1")
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PytestWorkshop]:
+    """A workshop on many kinds of code, where one function is wrong."""
+    with workshop_on(tmp_path_factory.mktemp("modules"), MODULES) as workshop:
+        yield workshop
+
+
+@pytest.mark.parametrize(("name", "old", "breaking", "harmless"), CHANGES.values(), ids=CHANGES)
+def test_an_edit_counts_wherever_it_stands(
+    modules: PytestWorkshop, name: str, old: str, breaking: str, harmless: str
+) -> None:
+    """Beside the repair, an edit that breaks a passing test is seen, one that does not is not."""
+    harmless = harmless.replace("await asyncio_sleep()", "__import__('time').time()")
+    patches = [(REPAIR,), (REPAIR, edit(MODULES, name, old, breaking)), (REPAIR, edit(MODULES, name, old, harmless))]
+
+    assert verdicts(modules, patches) == ["plausible", "broke", "plausible"]
+
+
+def test_verdicts_say_what_happened(modules: PytestWorkshop) -> None:
+    """Where nothing changes, or a name or module is missing, tests fail; what does not compile or fit is invalid."""
+    patches = [
+        (edit(MODULES, "app/plain.py", "2 * x", "x * 2"),),
+        (edit(MODULES, "app/bug.py", "return 0", "return ("),),
+        (edit(MODULES, "app/bug.py", "return 0", "return nothing"),),
+        (REPAIR, edit(MODULES, "app/__init__.py", "", "import nothing_like_it")),
+        (REPAIR, edit(MODULES, "app/bug.py", "def wrong():", "def wrong() -> 1 +:")),
+        (REPAIR, Edit("app/new/module.py", 0, 0, "X = 1\n")),
+        (Edit("app/bug.py", 0, 10_000, "def wrong():\n    return 1\n"),),
+    ]
+
+    expected = ["failed", "invalid", "failed", "failed", "invalid", "plausible", "invalid"]
+    assert verdicts(modules, patches) == expected
+
+
+def test_fixed_counts_the_failing_tests_that_pass(tmp_path: Path) -> None:
+    """The failing tests run in the order given, and `fixed` says how many passed before one did not."""
+    files: Files = {
+        "code.py": "def f(x):\n    return 0\n",
+        "test_code.py": "import pytest, code_ as code\n\n\n@pytest.mark.parametrize('x', [1, 2, 3])\n"
+        "def test_f(x):\n    assert code.f(x) == x\n",
+    }
+    files["code_.py"] = files.pop("code.py")
+
+    with workshop_on(tmp_path, files) as workshop:
+        patches = [(edit(files, "code_.py", "return 0", new),) for new in ("return 1", "return min(x, 2)", "return x")]
+        trials = list(workshop.try_all(patches))
+
+    assert [(trial.verdict, trial.fixed) for trial in trials] == [("failed", 1), ("failed", 2), ("plausible", 3)]
+
+
+TARGETS: dict[str, Files] = {
+    "threads-at-import": {
+        "code_.py": "import threading, queue, time\n\nASKED, ANSWERED = queue.Queue(), queue.Queue()\n\n\n"
+        "def serve():\n    while True:\n        ANSWERED.put(ASKED.get() - 1)\n\n\n"
+        "threading.Thread(target=serve, daemon=True).start()\n\n\n"
+        "def f(x):\n    ASKED.put(x)\n    return ANSWERED.get(timeout=5) + 0\n"
+    },
+    "pool-at-import": {
+        "code_.py": "from concurrent.futures import ThreadPoolExecutor\n\nPOOL = ThreadPoolExecutor(1)\n"
+        "POOL.submit(int).result()\n\n\ndef f(x):\n    return POOL.submit(lambda: x + 0).result(timeout=5) - 1\n"
+    },
+    "frozen-objects": {"code_.py": "import gc\n\n\ndef f(x):\n    return x + 0 - 1\n\n\ngc.freeze()\n"},
+    "asserts-rewritten": {
+        "conftest.py": "import pytest\n\npytest.register_assert_rewrite('code_')\n",
+        "code_.py": "def f(x):\n    assert x\n    return x + 0 - 1\n",
+    },
+    "writes-in-the-tree": {
+        "log.txt": "",
+        "code_.py": "def f(x):\n    with open('log.txt', 'a') as log:\n        log.write('x')\n"
+        "    return x + 0 - 1 + (open('log.txt').read() != 'x')\n",
+    },
+    "state-in-a-module": {"code_.py": "SEEN = []\n\n\ndef f(x):\n    SEEN.append(x)\n    return x + 0 - len(SEEN)\n"},
+}
+
+
+@pytest.mark.parametrize("files", TARGETS.values(), ids=TARGETS)
+def test_every_candidate_is_tried_as_if_it_were_the_first(tmp_path: Path, files: Files) -> None:
+    """Threads, frozen objects, rewritten code and state that tests leave do not turn verdicts."""
+    files = {**files, "test_code.py": "import code_\n\n\ndef test_f():\n    assert code_.f(7) == 7\n"}
+
+    with workshop_on(tmp_path, files) as workshop:
+        right, wrong = (edit(files, "code_.py", "+ 0", new) for new in ("+ 1", "+ 2"))
+        found = verdicts(workshop, [(wrong,), (right,), (wrong,), (right,)])
+
+    assert found == ["failed", "plausible", "failed", "plausible"]
+
+
+def test_a_slow_candidate_gets_its_time_at_a_larger_scale(tmp_path: Path) -> None:
+    """What takes longer than the limit is hung, and passes when the limits are stretched."""
+    files: Files = {
+        "code_.py": "def f(x):\n    return 0\n",
+        "test_code.py": "import code_\n\n\ndef test_f():\n    assert code_.f(7) == 7\n",
+    }
+    slow = (
+        "import time\n    until = time.process_time() + 0.4\n    while time.process_time() < until: pass\n    return x"
+    )
+
+    with workshop_on(tmp_path, files) as workshop:
+        patch = (edit(files, "code_.py", "return 0", slow),)
+        first, second = verdicts(workshop, [patch]), verdicts(workshop, [patch], limit_scale=20.0)
+
+    assert (first, second) == (["hung"], ["plausible"])
+
+
+def test_a_test_that_hung_before_can_be_repaired(tmp_path: Path) -> None:
+    """The time that an endless loop took says nothing about the limit of its repair."""
+    files: Files = {
+        "code_.py": "def f(n):\n    while n > 0:\n        n += 1\n    return n\n",
+        "test_code.py": "import code_\n\n\ndef test_f():\n    assert code_.f(3) == 0\n\n\ndef test_g():\n    pass\n",
+    }
+
+    with workshop_on(tmp_path, files, test_limit_s=1.0) as workshop:
+        trials = list(workshop.try_all([(edit(files, "code_.py", "n += 1", new),) for new in ("n += 2", "n -= 1")]))
+
+    assert [trial.verdict for trial in trials] == ["hung", "plausible"]
+    assert trials[0].seconds < 3
+
+
+def test_tests_that_fail_in_the_workshop_are_left_to_the_cold_run(tmp_path: Path) -> None:
+    """A test said to pass that does not, on the unchanged tree in the workshop, does not stand in a repair's way."""
+    files: Files = {
+        "code_.py": "def f(x):\n    return 0\n",
+        "test_code.py": "import code_\ndef test_f():\n    assert code_.f(7) == 7\ndef test_g():\n    assert 0\n",
+    }
+    write(tmp_path, files)
+    runner = PytestRunner(make_project(str(tmp_path)), BubblewrapSandbox())
+
+    with runner.workshop(str(tmp_path), ["test_code.py::test_f"], ["test_code.py::test_g"], {}) as workshop:
+        found = verdicts(workshop, [(edit(files, "code_.py", "return 0", "return x"),)])
+
+    assert found == ["plausible"]
+    assert workshop.dropped == ("test_code.py::test_g",)
+
+
+@pytest.mark.parametrize("sandbox", [UnboxedSandbox(), BubblewrapSandbox()], ids=["unboxed", "boxed"])
+def test_the_workshop_works_in_either_sandbox(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Without a box the same candidates get the same verdicts, and nothing of the host's /tmp is taken away."""
+    files: Files = {"code_.py": "X = 0\n", "test_code.py": "import code_\n\n\ndef test_f():\n    assert code_.X\n"}
+    (tmp_path / "beside").write_text("kept")
+
+    with workshop_on(tmp_path / "repository", files, sandbox) as workshop:
+        found = verdicts(workshop, [(edit(files, "code_.py", "0", new),) for new in ("1", "None", "(")])
+
+    assert found == ["plausible", "failed", "invalid"]
+    assert (tmp_path / "beside").read_text() == "kept"
+
+
+def test_the_workshop_stops_between_two_candidates(tmp_path: Path) -> None:
+    """`stop` ends the trials early, and candidates are asked for as they are needed."""
+    files: Files = {"code_.py": "X = 0\n", "test_code.py": "import code_\n\n\ndef test_f():\n    assert code_.X\n"}
+    write(tmp_path, files)
+    seen: list[Trial] = []
+    asked: list[int] = []
+
+    def endless() -> Iterator[Patch]:
+        while True:
+            asked.append(1)
+            yield (edit(files, "code_.py", "0", "''"),)
+
+    runner = PytestRunner(make_project(str(tmp_path)), BubblewrapSandbox())
+    with runner.workshop(str(tmp_path), ["test_code.py::test_f"], [], {}, stop=lambda: len(seen) >= 3) as workshop:
+        for trial in workshop.try_all(endless()):
+            seen.append(trial)
+
+    assert len(seen) == 3
+    assert len(asked) < 40
+
+
+def test_the_tree_on_the_host_is_never_written(modules: PytestWorkshop, tmp_path: Path) -> None:
+    """Candidates change the box's copy only."""
+    with workshop_on(
+        tmp_path, {"code_.py": "X = 0\n", "test_code.py": "import code_\ndef test_f(): assert code_.X\n"}
+    ) as w:
+        before = {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")}
+        list(w.try_all([(Edit("code_.py", 4, 5, "1"),)]))
+
+    assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == before
