@@ -47,7 +47,6 @@ def make_target(
         python=str(interpreter.absolute()) if interpreter else "",
         include_uncommitted=include_uncommitted,
         commit=commit,
-        policy=known.policy,
         protected=known.protected,
         allowed=known.allowed,
         generator=generator,

@@ -33,7 +33,6 @@ class RepositorySettings(BaseModel):
     path: Path
     test_command: str | None = None
     python: Path | None = None
-    policy: Literal["branch", "merge", "push"] = "branch"
     protected: tuple[str, ...] = ()  # glob patterns no patch may touch, besides the standing ones
     allowed: tuple[str, ...] = ()  # glob patterns lifted from the standing protection
 

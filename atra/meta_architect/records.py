@@ -26,7 +26,6 @@ class Target:
     python: str = ""
     include_uncommitted: bool = False
     commit: bool = True
-    policy: str = "branch"
     protected: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     generator: str = "auto"
