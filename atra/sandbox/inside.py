@@ -850,7 +850,7 @@ class Files:
             now = self._look()
             if now == self._was:
                 return True
-            self._remove([path for path in now if path not in self._was or now[path][0] != self._was[path][0]])
+            self._remove([path for path, seen in now.items() if self._kind(seen) != self._kind(self._was.get(path))])
             for path, was in self._was.items():
                 if not self._restored(path, was, now.get(path)):
                     return False
@@ -878,6 +878,10 @@ class Files:
         write_files({path: self._contents[path]})
         os.chmod(path, stat.S_IMODE(was[0]))
         return True
+
+    @staticmethod
+    def _kind(stamp: Optional[tuple[int, ...]]) -> int:
+        return stat.S_IFMT(stamp[0]) if stamp else 0
 
     @staticmethod
     def _alike(now: tuple[int, ...], was: tuple[int, ...]) -> bool:
