@@ -105,7 +105,7 @@ def measure(program: Program, environment: Any, sandbox: Sandbox, options: argpa
         wall_seconds=round(wall_seconds, 1),
         alternatives=len(answer.get("alternatives") or ()),
         diff=answer.get("diff") or "",
-        error=str(answer.get("error") or answer.get("reason") or ""),
+        error="" if answer["status"] == "fixed" else str(answer.get("error") or answer.get("reason") or ""),
     )
     return facts if source is None else _compared(facts, program, source, sandbox, options.seed)
 
