@@ -113,7 +113,8 @@ def _follow(wired: Wiring, run: Run, shop: Path) -> Run:
     commit = as_contract(run, steps)["commit"]
     if commit is None:
         raise AtraError(f"run {run.id} ended without a commit: {run.reason}")
-    out.print(f"\n[dim]{plain(_git(shop, 'show', '--no-patch', '--format=%an%n%B', commit))}[/]\n")
+    said = _git(shop, "show", "--no-patch", "--format=%B", commit)
+    out.print(f"\n[dim]{plain(said)}[/]\n", soft_wrap=True)
     return run
 
 
@@ -124,7 +125,7 @@ def _shop_worker(settings: Settings, shop: Path, log: Path) -> Iterator[Callable
     redis_url = settings.redis_url.get_secret_value()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ATRA_")},
-        "ATRA_HOME": str(settings.home),
+        "HOME": str(log.parent),  # where reports wait until ATRA has taken them
         "ATRA_REDIS_URL": redis_url,
         "SHOP_BROKER": redis_url.removesuffix("/0") + "/1",
         "PYTHONDONTWRITEBYTECODE": "1",
