@@ -1,6 +1,8 @@
 """`atra repair PATH`: open a run, watch it, say what came of it."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +10,12 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from atra.cli.console import err, print_error, print_json
-from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status, timeline
+from atra.cli.console import err, plain, print_error, print_json, seconds_between
+from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status, summary, timeline
 from atra.cli.session import with_stack
 from atra.core.errors import BadInput
 from atra.core.records import from_json
-from atra.core.runs import Run
+from atra.core.runs import Run, Step
 from atra.core.settings import load_settings
 from atra.meta_architect.records import Target
 from atra.repository import Repository
@@ -95,12 +97,11 @@ def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
     """Follow the run to its end and return it as it ended; an interrupt cancels the run."""
     waiting_until = time.monotonic() + from_json(Target, run.input).budget_s * 2 + _GRACE_S
     try:
-        with Live(console=err, refresh_per_second=8, transient=True, screen=False) as live:
+        with _progress(quiet) as show:
             while run.state == "open":
                 if time.monotonic() > waiting_until:
                     raise BadInput(f"run {run.id} has not ended; `atra show {run.id}` says how far it is")
-                if not quiet and err.is_terminal:
-                    live.update(timeline(wired.runs.steps(run.id)))
+                show(wired.runs.steps(run.id))
                 time.sleep(_POLL_S)
                 run = wired.runs.get(run.id)
     except KeyboardInterrupt:
@@ -108,3 +109,25 @@ def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
         err.print(f"cancelled run {run.id}")
         raise
     return run
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[list[Step]], None]]:
+    """Give a function that shows how far the steps are: a live table on a terminal, else a line per settled step."""
+    if quiet:
+        yield lambda steps: None
+    elif err.is_terminal:
+        with Live(console=err, refresh_per_second=8, transient=True) as live:
+            yield lambda steps: live.update(timeline(steps))
+    else:
+        told: set[tuple[str, int]] = set()
+
+        def tell(steps: list[Step]) -> None:
+            for step in steps:
+                if step.state == "settled" and (step.name, step.shard) not in told:
+                    told.add((step.name, step.shard))
+                    err.print(
+                        f"{step.name} {seconds_between(step.started_at, step.settled_at)}: {plain(summary(step))}"
+                    )
+
+        yield tell
