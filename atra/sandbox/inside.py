@@ -924,6 +924,15 @@ def write_files(contents: dict[str, bytes]) -> None:
             file.write(data)
 
 
+def rewrite(contents: dict[str, bytes]) -> bool:
+    """Write files back after a candidate, and say whether it let us."""
+    try:
+        write_files(contents)
+    except OSError:
+        return False
+    return True
+
+
 # ---- new code for live functions -------------------------------------------------------------------------------------
 
 Key = tuple[str, int, str]
@@ -1400,7 +1409,7 @@ class Collector:
                 answer = self._watch(spawn(work, self._keeper.fds), IMPORT_S)
         except OSError as error:  # no process can be started: a fork bomb, most likely
             answer = {"verdict": "died", "spoilt": str(error)}
-        write_files(before)
+        answer["rewritten"] = rewrite(before)
         self._keeper.send(answer)
 
     def _watch(self, child: Child, patience_s: float) -> Message:
@@ -1459,17 +1468,21 @@ class Workshop:
         answer: Optional[Message] = {"afresh": "there is no collector"}
         if self._collector is not None:
             answer = self._ask(candidate)
-        if answer is None:
-            answer = {"verdict": "died"}
-            self._start_collector()
-            self._tell_plan()
-        elif "afresh" in answer:
+        if answer is not None and "afresh" in answer:
             answer = self._try_afresh(candidate)
+        lost = answer is None
+        if answer is None:
+            self._end_collector()
+            answer = {"verdict": "died"}
         if not end_strays(keep=self._collector_pid):
             answer["spoilt"] = "processes that cannot be ended"
-        self._files.rewritten(os.path.join(self._suite.top, name) for name in candidate["edits"])
+        if answer.pop("rewritten", False):
+            self._files.rewritten(os.path.join(self._suite.top, name) for name in candidate["edits"])
         if not self._files.put_back():
             answer["spoilt"] = "files that cannot be put back"
+        if lost and "spoilt" not in answer:
+            self._start_collector()
+            self._tell_plan()
         answer.pop("measured", None)
         return answer
 
@@ -1487,13 +1500,13 @@ class Workshop:
         except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
             return {"verdict": "invalid"}
         write_files(written)
-        answer = {"verdict": "died"}
+        answer: Message = {"verdict": "died"}
         for stage in self._stages():
             names = [*stage["failing"], *stage["passing"]]
             answer = self._fork_afresh(names, lambda bench, voice: bench.judge(stage, candidate["scale"], voice))  # noqa: B023
             if answer["verdict"] != "plausible":
                 break
-        write_files(before)
+        answer["rewritten"] = rewrite(before)
         return answer
 
     def _stages(self) -> list[Message]:
@@ -1576,8 +1589,6 @@ class Workshop:
     # -- the collector
 
     def _start_collector(self) -> None:
-        if self._collector is not None:
-            self._end_collector()
         if not self._starts_left:
             return
         self._starts_left -= 1
