@@ -23,6 +23,7 @@ class ScriptedRunner:
         self.errors: dict[str, tuple[str, str]] = {}
         self.broken: tuple[str, ...] = ()
         self.complete = True
+        self.tampered: tuple[str, ...] = ()
 
     def report(
         self,
@@ -40,7 +41,7 @@ class ScriptedRunner:
         chosen = [test for test in outcomes if not tests or test in tests]
         results = tuple(TestResult(test, outcomes[test], 0.01, *self.errors.get(test, ("", ""))) for test in chosen)
         lines = {test: self.lines[test] for test in chosen if coverage and test in self.lines}
-        return TestReport(tuple(outcomes), results, lines, self.broken, 0.1, self.complete)
+        return TestReport(tuple(outcomes), results, lines, self.broken, 0.1, self.complete, self.tampered)
 
     def workshop(
         self,

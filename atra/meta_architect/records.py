@@ -50,6 +50,7 @@ class Reproduction:
     lines: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
     passing_hits: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    tampered: tuple[str, ...] = ()  # what of the runner the project itself replaces, see `TestReport`
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ def reproduce(
         lines={test: covered.lines[test] for test in sorted(asked & covered.lines.keys())},
         passing_hits=_hits(lines for test, lines in covered.lines.items() if test not in asked),
         warnings=tuple(warnings),
+        tampered=tuple(sorted({*report.tampered, *covered.tampered})),
     )
 
 

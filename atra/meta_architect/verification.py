@@ -97,6 +97,8 @@ class _Prover:
             for seed in HASH_SEEDS:
                 wall_s = max(30.0, self.target.budget_s * 0.5)
                 report = self.runner.report(tree, hash_seed=seed, wall_s=wall_s, stop=self.stop)
+                if replaced := sorted(set(report.tampered) - set(self.reproduction.tampered)):
+                    return f"it replaces {', '.join(replaced)} while the tests run", report
                 if why := self._refusal({result.id: result.outcome for result in report.results}):
                     return f"{why} (hash seed {seed})", report
         return "", report

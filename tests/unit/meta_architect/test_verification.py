@@ -107,6 +107,17 @@ def test_a_test_that_fails_without_the_patch_too_is_flaky(prove):
     assert list(proof.aside) == ["good"]
 
 
+def test_a_patch_that_replaces_the_runner_is_refused(prove):
+    """A suite that passes because the patch replaced a function of the runner proves nothing."""
+    runner = by_total({"1": {"bad": "passed", "good": "passed"}})
+    runner.tampered = ("builtins.AssertionError",)
+
+    proof = prove(runner, plausible(1, "1"))
+
+    assert proof.winner is None
+    assert "builtins.AssertionError" in proof.refused[0]
+
+
 def test_a_protected_path_is_never_proved(prove):
     """A patch of a protected file is an error, not a candidate."""
     with pytest.raises(ProtectedPath):
