@@ -9,7 +9,7 @@ from atra.core.errors import UnknownFailure
 from atra.core.records import from_json, to_json
 from atra.core.runs import new_id
 from atra.self_repair.records import Failure, Report
-from atra.storage.database import transaction
+from atra.storage.database import storable, transaction
 from atra.storage.tables import failures
 
 _now = func.clock_timestamp()
@@ -34,14 +34,14 @@ class FailureStore:
         """
         fresh = {
             "id": new_id("f"),
-            "repository": report.repository,
+            "repository": storable(report.repository),
             "fingerprint": fingerprint,
-            "error_type": report.error_type,
-            "message": report.message,
+            "error_type": storable(report.error_type),
+            "message": storable(report.message),
             "origin": report.origin,
             "urgent": report.urgent,
             "path": path,
-            "reason": reason,
+            "reason": storable(reason),
             "latest": to_json(report),
         }
         newest = {name: fresh[name] for name in ("error_type", "message", "origin", "path", "reason", "latest")}

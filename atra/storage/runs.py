@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from atra.core.errors import LeaseLost, RunConflict, UnknownRun
 from atra.core.runs import Claim, Ending, Plan, Pulse, Refusal, Run, Step
-from atra.storage.database import transaction
+from atra.storage.database import storable, transaction
 from atra.storage.tables import runs, steps
 
 _now = func.clock_timestamp()
@@ -284,7 +284,7 @@ def _end(db: Connection, run_id: str, ending: Ending) -> None:
     db.execute(
         update(runs)
         .where(runs.c.id == run_id, runs.c.state == "open")
-        .values(state="ended", outcome=ending.outcome, reason=ending.reason, ended_at=_now)
+        .values(state="ended", outcome=ending.outcome, reason=storable(ending.reason), ended_at=_now)
     )
 
 

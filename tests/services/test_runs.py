@@ -4,13 +4,15 @@ import threading
 import time
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from atra.core.clock import utc_now
 from atra.core.errors import LeaseLost, RunConflict, UnknownRun
 from atra.core.runs import Claim, Ending, Plan, Refusal, new_id
 from atra.core.settings import Settings
 from atra.self_repair.records import Report
-from atra.storage.database import connect
+from atra.storage.database import connect, transaction
 from atra.storage.failures import FailureStore
 from atra.storage.runs import RunStore
 
@@ -148,6 +150,28 @@ def test_an_ending_is_written_with_the_output(store: RunStore, run):
     assert (ended.state, ended.outcome, ended.reason) == ("ended", "nothing_to_repair", "all tests pass")
     assert ended.ended_at is not None
     assert claim(store, run, "try", 0) == Refusal("ended")
+
+
+def test_output_that_postgresql_cannot_keep_does_not_cost_the_step(store: RunStore, run):
+    """A test's text may hold a NUL or half a character: they are marked, and what only looks like them is kept."""
+    do(store, run, "first", output={"said": "a\0b \ud800 \\u0000", "\0": 1})
+
+    assert store.outputs(run.id, "first") == [{"said": "a\ufffdb ? \\u0000", "\ufffd": 1}]
+
+
+def test_a_reason_that_postgresql_cannot_keep_ends_the_run_all_the_same(store: RunStore, run):
+    """An error's text may come from the code that is repaired."""
+    store.fail(claim(store, run), {"error": "nul \0"}, Ending("error", "nul \0"))
+
+    assert store.get(run.id).reason == "nul \ufffd"
+
+
+def test_a_statement_that_fails_does_not_tell_what_it_was_given(store: RunStore):
+    """What stands in a statement may be a secret, and errors are logged."""
+    with pytest.raises(ProgrammingError) as caught, transaction(store._engine) as db:
+        db.execute(text("SELECT no_such_column WHERE :given = 'x'"), {"given": "canary"})
+
+    assert "canary" not in str(caught.value)
 
 
 def test_a_released_step_can_be_claimed_at_once(store: RunStore, run):

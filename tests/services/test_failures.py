@@ -1,0 +1,61 @@
+"""Failures in the real database: counted by fingerprint, open again when they come back, whatever their text."""
+
+from dataclasses import replace
+
+import pytest
+
+from atra.core.clock import utc_now
+from atra.core.errors import UnknownFailure
+from atra.core.settings import Settings
+from atra.self_repair.records import Report
+from atra.storage.database import connect
+from atra.storage.failures import FailureStore
+
+REPORT = Report("shop", "KeyError", "'x'", (), "KeyError: 'x'", "celery", utc_now())
+
+
+@pytest.fixture
+def store(settings: Settings) -> FailureStore:
+    return FailureStore(connect(settings.database_url.get_secret_value()))
+
+
+def record(store: FailureStore, report: Report = REPORT, fingerprint: str = "f" * 64):
+    return store.record(report, fingerprint, "repair", "a mistake in the code")
+
+
+def test_reports_of_one_fingerprint_are_one_failure(store: FailureStore):
+    """The count goes up, the newest text is kept, and urgent once is urgent for good."""
+    first = record(store, replace(REPORT, urgent=True))
+    second = record(store, replace(REPORT, message="'y'"))
+    other = record(store, fingerprint="0" * 64)
+
+    assert (second.id, second.count, second.message, second.urgent) == (first.id, 2, "'y'", True)
+    assert {failure.id for failure in store.recent()} == {first.id, other.id}
+    assert store.count_open() == 2
+
+
+def test_a_repaired_failure_that_comes_back_is_open_again(store: FailureStore):
+    """A repair on a branch that nobody merged has mended nothing yet."""
+    failure = record(store)
+    store.mark_repaired(failure.id)
+    assert store.get(failure.id).state == "repaired"
+
+    assert record(store).state == "open"
+
+
+def test_text_that_postgresql_cannot_keep_loses_no_report(store: FailureStore):
+    """NUL and lone surrogates, which a message or a variable may hold, are marked; the rest is kept."""
+    report = replace(
+        REPORT, message="nul \0 and \ud800 half", text="\0", error_type="Odd\0Error", arguments={"a": "\0"}
+    )
+
+    failure = record(store, report)
+
+    assert failure.message == "nul \ufffd and ? half"
+    assert store.get(failure.id).latest.arguments == {"a": "\ufffd"}
+
+
+def test_an_unknown_failure_is_named(store: FailureStore):
+    """The error carries the id that was asked for."""
+    with pytest.raises(UnknownFailure, match="nowhere"):
+        store.get("nowhere")
