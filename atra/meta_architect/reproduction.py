@@ -11,6 +11,8 @@ from atra.sandbox.protocol import Stop, never
 from atra.sandbox.reports import GREEN, TestReport, TestResult
 from atra.sandbox.runner import Runner
 
+_TRACED_HUNG = 1
+
 _NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|Name or service not known|nodename nor servname|Network is unreachable"
     r"|getaddrinfo failed|No route to host|gaierror|NewConnectionError|EAI_AGAIN|Could not resolve host"
@@ -148,11 +150,14 @@ def _runs(result: TestResult, lines: Mapping[str, tuple[int, ...]], suspect: str
 
 
 def _to_trace(failing: Sequence[TestResult], passing: Sequence[str], report: TestReport) -> list[str]:
-    """Return the tests to trace: the failing ones first, then the passing ones, quick ones first."""
+    """Return the tests to trace: the failing ones first, then the passing ones, quick ones first.
+
+    Of those that hang one is enough, since it takes its full time again.
+    """
     seconds = {result.id: result.seconds for result in report.results}
-    hung = {result.id for result in failing if result.outcome == "hung"}
-    traced = [result.id for result in failing if result.id not in hung]
-    return traced + sorted(hung) + sorted(passing, key=lambda test: seconds[test])
+    hung = [result.id for result in failing if result.outcome == "hung"]
+    traced = [result.id for result in failing if result.outcome != "hung"]
+    return traced + hung[:_TRACED_HUNG] + sorted(passing, key=lambda test: seconds[test])
 
 
 def _hits(runs: Iterable[Mapping[str, tuple[int, ...]]]) -> dict[str, dict[int, int]]:

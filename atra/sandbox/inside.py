@@ -696,6 +696,7 @@ class ReportRun:
 
 
 UNSEEN = "unknown: a process of tests ended early"
+HUNG_IN_FULL = 2  # tests that hang are waited for in full this often
 
 
 class ReportKeeper:
@@ -704,7 +705,7 @@ class ReportKeeper:
     def __init__(self, suite: Suite, setup: Message, host: Link) -> None:
         self._suite, self._setup, self._host = suite, setup, host
         self._machinery = Machinery()
-        self._limit = setup["test_limit_s"]
+        self._hung, self._slowest = 0, 0.0
         self._collected: list[str] = []
         self._done: set[str] = set()
         self._running: Optional[str] = None
@@ -751,7 +752,16 @@ class ReportKeeper:
 
     def _patience(self) -> float:
         """Return the seconds that the running test still has; while tests are collected only the host's clock runs."""
-        return 60.0 if self._running is None else max(0.0, self._since + self._limit - time.monotonic())
+        return 60.0 if self._running is None else max(0.0, self._since + self._limit() - time.monotonic())
+
+    def _limit(self) -> float:
+        """Return the seconds a test may take; once several hung, the rest is given what the others would need.
+
+        A bug that makes one test hang often makes all of them hang, and waiting for each in full would use up the
+        time that the repair has.
+        """
+        whole = self._setup["test_limit_s"]
+        return whole if self._hung < HUNG_IN_FULL else min(whole, max(1.0, 10 * self._slowest))
 
     def _take(self, message: Message) -> None:
         if "begin" in message:
@@ -762,8 +772,14 @@ class ReportKeeper:
                 return
             self._collected = message["collected"]
         if "result" in message:
-            self._done.add(message["result"]["id"])
+            result = message["result"]
+            self._done.add(result["id"])
             self._running = None
+            if result["outcome"] == "hung":
+                self._hung += 1
+                result["seconds"] = self._setup["test_limit_s"]
+            else:
+                self._slowest = max(self._slowest, result["seconds"])
         self._host.send(message)
 
 

@@ -20,7 +20,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class TestResult:
-    """One test's outcome. `frames` run from the outermost to the innermost, those inside the repository only."""
+    """One test's outcome. `frames` run from the outermost to the innermost, those inside the repository only.
+
+    `seconds` of a test that hung is the time limit of tests, however soon it was given up.
+    """
 
     __test__ = False
 

@@ -375,3 +375,15 @@ def test_the_interpreter_of_the_tests_is_the_one_that_was_named(write: Write) ->
     tree = write({"test_a.py": f"import sys\ndef test_a(): assert sys.executable == {sys.executable!r}\n"})
 
     assert outcomes(run(tree, python=sys.executable)) == {"test_a": "passed"}
+
+
+def test_when_many_tests_hang_only_the_first_are_waited_for_in_full(write: Write) -> None:
+    """The others get what their quick neighbours need, and all of them are told as hung, with the limit as their time."""
+    loops = "".join(f"def test_loop{number}():\n    while True: pass\n" for number in range(6))
+    tree = write({"test_odd.py": f"def test_quick(): pass\n{loops}def test_after(): pass\n"})
+
+    report = run(tree, test_limit_s=5)
+
+    assert [result.outcome for result in report.results] == ["passed", *["hung"] * 6, "passed"]
+    assert {result.seconds for result in report.results if result.outcome == "hung"} == {5}
+    assert report.seconds < 5 * 5
