@@ -20,7 +20,8 @@ def connect(url: str) -> Engine:
     """Return an engine; nothing is sent until it is used.
 
     A connection is checked before each use, and statements that wait longer than a minute end, so that no worker hangs
-    on a database that went away. Errors do not tell what a statement was given: it may be a secret.
+    on a database that went away. Errors do not list what a statement was given, which may be a
+    secret; the few words around a mistake that the server itself quotes stay.
     """
     return create_engine(
         address(url),

@@ -166,10 +166,10 @@ def test_a_reason_that_postgresql_cannot_keep_ends_the_run_all_the_same(store: R
     assert store.get(run.id).reason == "nul \ufffd"
 
 
-def test_a_statement_that_fails_does_not_tell_what_it_was_given(store: RunStore):
+def test_a_statement_that_fails_does_not_list_what_it_was_given(store: RunStore):
     """What stands in a statement may be a secret, and errors are logged."""
     with pytest.raises(ProgrammingError) as caught, transaction(store._engine) as db:
-        db.execute(text("SELECT no_such_column WHERE :given = 'x'"), {"given": "canary"})
+        db.execute(text("SELECT no_such_column\nWHERE :given = 'x'"), {"given": "canary"})
 
     assert "canary" not in str(caught.value)
 
