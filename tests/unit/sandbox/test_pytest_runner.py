@@ -378,7 +378,7 @@ def test_the_interpreter_of_the_tests_is_the_one_that_was_named(write: Write) ->
 
 
 def test_when_many_tests_hang_only_the_first_are_waited_for_in_full(write: Write) -> None:
-    """The others get what their quick neighbours need, and all of them are told as hung, with the limit as their time."""
+    """The others get what their quick neighbours need; all of them are told as hung, with the limit as their time."""
     loops = "".join(f"def test_loop{number}():\n    while True: pass\n" for number in range(6))
     tree = write({"test_odd.py": f"def test_quick(): pass\n{loops}def test_after(): pass\n"})
 
