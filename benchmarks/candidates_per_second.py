@@ -165,8 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({name: rows[-1][name] for name in COLUMNS}), file=sys.stderr, flush=True)
     totals = {
         "disagreements": sum(row["disagreements"] for row in rows),
-        **{name: median(row[name] for row in rows) for name in COLUMNS if name.endswith(("_per_s", "_ms"))},
-        **{name: median(row[name] for row in rows) for name in ("workshop_to_process", "workshop_to_forked")},
+        **{name: round(median(row[name] for row in rows), 2) for name in COLUMNS[2:-1]},
     }
     console = results.console()
     console.print(results.table("Candidates per second, one core", rows, COLUMNS))
