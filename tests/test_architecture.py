@@ -162,7 +162,11 @@ def test_every_module_stands_on_the_line() -> None:
     """A new package is given its place before it is used."""
     outside = {module for module in modules() if home(module) is None}
 
-    assert {module for module in outside if not within(module, "migrations")} == {"atra", "atra.__main__", "celeryconfig"}
+    assert {module for module in outside if not within(module, "migrations")} == {
+        "atra",
+        "atra.__main__",
+        "celeryconfig",
+    }
 
 
 def test_imports_are_absolute() -> None:
