@@ -22,13 +22,12 @@ def make_app(settings: Settings) -> Celery:
     redis_url = _reveal(settings.redis_url)
     app.conf.update(
         broker_url=_reveal(settings.broker_url) or redis_url,
-        result_backend=redis_url,
+        result_backend=_checking_certificates(redis_url),
         redbeat_redis_url=redis_url,
+        beat_schedule={name: {**entry, "schedule": settings.sweep_s} for name, entry in app.conf.beat_schedule.items()},
     )
     if not app.conf.broker_url.startswith(("redis", "rediss", "sentinel")):
         app.conf.broker_transport_options = {}
-    for entry in app.conf.beat_schedule.values():
-        entry["schedule"] = settings.sweep_s
     if settings.message_key:
         name = signing.register(settings.message_key.get_secret_value())
         app.conf.update(
@@ -38,6 +37,13 @@ def make_app(settings: Settings) -> Celery:
             result_accept_content=[signing.CONTENT_TYPE],
         )
     return app
+
+
+def _checking_certificates(url: str) -> str:
+    """Return the URL as the result backend wants it: with TLS it asks what to do about certificates."""
+    if not url.startswith("rediss://") or "ssl_cert_reqs" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
 
 
 def _reveal(secret: Any) -> str:

@@ -9,8 +9,9 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,6 +24,20 @@ from atra.core.errors import BadInput
 from atra.core.redaction import Redactor
 
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _begins_with(*schemes: str) -> AfterValidator:
+    def check(url: SecretStr) -> SecretStr:
+        scheme, found, _ = url.get_secret_value().partition("://")
+        if url and not (found and scheme in schemes):
+            raise ValueError(f"it must begin with {' or '.join(f'{one}://' for one in schemes)}")
+        return url
+
+    return AfterValidator(check)
+
+
+PostgresUrl = Annotated[SecretStr, _begins_with("postgresql", "postgres", "postgresql+psycopg2")]
+RedisUrl = Annotated[SecretStr, _begins_with("redis", "rediss", "redis+socket")]
 
 
 class RepositorySettings(BaseModel):
@@ -40,13 +55,18 @@ class RepositorySettings(BaseModel):
 class Settings(BaseSettings):
     """All of ATRA's settings with their defaults; see the module's docstring for where they are read."""
 
-    model_config = SettingsConfigDict(env_prefix="ATRA_", extra="ignore", env_nested_delimiter="__")
+    # A wrong secret is named, not shown: errors reach logs.
+    model_config = SettingsConfigDict(
+        env_prefix="ATRA_", extra="ignore", env_nested_delimiter="__", hide_input_in_errors=True
+    )
 
     home: Path = Field(default_factory=lambda: Path.home() / ".atra", description="embedded data, sockets, logs")
-    database_url: SecretStr | None = Field(None, description="PostgreSQL; embedded when unset")
-    redis_url: SecretStr | None = Field(None, description="Redis for results, flags and, by default, messages")
+    database_url: PostgresUrl | None = Field(None, description="PostgreSQL; embedded when unset")
+    redis_url: RedisUrl | None = Field(None, description="Redis for results, flags and, by default, messages")
     broker_url: SecretStr | None = Field(None, description="broker of its own; the Redis above when unset")
-    message_key: SecretStr | None = Field(None, description="signs every Celery message when set")
+    message_key: Annotated[SecretStr, Field(min_length=16)] | None = Field(
+        None, description="signs every Celery message when set"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
@@ -75,9 +95,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, _toml_file())
 
     def redactor(self) -> Redactor:
-        """Return a redactor that knows every secret in these settings."""
-        secrets = (getattr(self, name) for name in type(self).model_fields)
-        return Redactor(secret.get_secret_value() for secret in secrets if isinstance(secret, SecretStr))
+        """Return a redactor that knows every secret in these settings, and the passwords in its addresses."""
+        fields = (getattr(self, name) for name in type(self).model_fields)
+        secrets = [field.get_secret_value() for field in fields if isinstance(field, SecretStr)]
+        passwords = [urlsplit(secret).password or "" for secret in secrets if "://" in secret]
+        return Redactor([*secrets, *passwords, *map(unquote, passwords)])
 
 
 def _toml_file() -> Path:

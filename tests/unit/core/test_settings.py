@@ -1,5 +1,6 @@
 """Settings: where they come from, and that wrong ones are named."""
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,25 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("ATRA_SHARDS", "none"), ("ATRA_SANDBOX", "docker"), ("ATRA_LEASE_S", "-1")]
+    ("name", "value"),
+    [
+        ("ATRA_SHARDS", "none"),
+        ("ATRA_SANDBOX", "docker"),
+        ("ATRA_LEASE_S", "-1"),
+        ("ATRA_DATABASE_URL", "mysql://u:canary@h/db"),
+        ("ATRA_DATABASE_URL", "canary"),
+        ("ATRA_REDIS_URL", "http://:canary@h"),
+        ("ATRA_MESSAGE_KEY", "canary"),
+    ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
-    """The sentence carries the variable's name."""
+    """The sentence carries the variable's name; the whole traceback, which a worker logs, not the value."""
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(BadInput, match=name):
+    with pytest.raises(BadInput, match=name) as caught:
         load_settings()
+
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_repositories_stand_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -75,8 +87,17 @@ def test_the_working_directory_is_not_looked_at(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_secrets_do_not_show():
-    """A secret's value is neither in the text of the settings nor passed by their redactor."""
-    settings = Settings(_env_file=None, redis_url="redis://:canary-value@h/0", message_key="canary-key-123")
+    """A secret's value is neither in the text of the settings nor passed by their redactor, alone or in an address."""
+    settings = Settings(
+        _env_file=None, redis_url="redis://:canary%2Fvalue@h/0", message_key="canary-key-123-long-enough"
+    )
+    redactor = settings.redactor()
 
     assert "canary" not in repr(settings)
-    assert "canary" not in settings.redactor().text("redis://:canary-value@h/0 and canary-key-123")
+    for text in (
+        "redis://:canary%2Fvalue@h/0",
+        "canary-key-123-long-enough",
+        "AUTH canary%2Fvalue",
+        "AUTH canary/value",
+    ):
+        assert "canary" not in redactor.text(text)
