@@ -46,10 +46,10 @@ format: .venv/installed-dev ## put the code into the house's form
 
 bench-repair: .venv/installed-dev sandbox ## repair the programs of QuixBugs: make bench-repair QUIXBUGS=<a checkout>
 	@[ -d "$(QUIXBUGS)" ] || { echo "usage: make bench-repair QUIXBUGS=<a checkout of jkoppel/QuixBugs>"; exit 2; }
-	@$(VENV)/python benchmarks/repair_quixbugs.py "$(QUIXBUGS)"
+	@$(VENV)/python -m benchmarks.quixbugs --checkout "$(QUIXBUGS)"
 
 bench-speed: .venv/installed-dev sandbox ## candidates per second, beside a pytest process for each
-	@$(VENV)/python benchmarks/candidates_per_second.py
+	@$(VENV)/python -m benchmarks.candidates_per_second
 
 clean: ## remove everything that was made here
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
