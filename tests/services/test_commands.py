@@ -147,7 +147,7 @@ BAD: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
     "no interpreter": ({"test_a.py": BROKEN_TEST}, ("--python", "/nowhere/python"), "/nowhere/python"),
     "no pytest": ({"test_a.py": BROKEN_TEST}, ("--python", "/usr/bin/python3"), "pytest"),
     "no model": ({"test_a.py": BROKEN_TEST}, ("--generator", "model"), "model"),
-    "bad budget": ({"test_a.py": BROKEN_TEST}, ("--budget-seconds", "-3"), "-3"),
+    "bad budget": ({"test_a.py": BROKEN_TEST}, ("--budget-seconds", "-3"), "--budget-seconds"),
     "bad generator": ({"test_a.py": BROKEN_TEST}, ("--generator", "magic"), "magic"),
 }
 
