@@ -233,12 +233,13 @@ class Scope:
             match node:
                 case ast.Attribute(value=ast.Name(id=name), attr=attr) if attr in _USED_AS:
                     yield name, _USED_AS[attr]
-                case ast.Subscript(value=ast.Name(id=name), slice=ast.Slice() | ast.Constant(value=int())):
+                case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int())):
                     yield name, "list"
+                case ast.Subscript(value=value, slice=ast.Slice(lower=lower, upper=upper)):
+                    yield from ((item.id, "list") for item in (value,) if isinstance(item, ast.Name))
+                    yield from ((item.id, "int") for item in (lower, upper) if isinstance(item, ast.Name))
                 case ast.Call(func=ast.Name(id="range"), args=args):
                     yield from ((item.id, "int") for item in args if isinstance(item, ast.Name))
-                case ast.Subscript(slice=ast.Slice(lower=lower, upper=upper)):
-                    yield from ((item.id, "int") for item in (lower, upper) if isinstance(item, ast.Name))
                 case ast.BinOp(op=ast.Sub() | ast.Mult() | ast.FloorDiv() | ast.Div(), left=left, right=right):
                     yield from ((item.id, "int") for item in (left, right) if isinstance(item, ast.Name))
                 case ast.BinOp(left=left, right=right) | ast.Compare(left=left, comparators=[right]):
