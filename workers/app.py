@@ -1,11 +1,15 @@
 """The Celery application: celeryconfig's data, the settings' addresses and keys, and every task module."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init, worker_ready
+from kombu.exceptions import OperationalError
 
+from atra.core.errors import BrokerUnavailable
 from atra.core.logs import configure as configure_logs
 from atra.core.settings import Settings
 from atra.wiring import wiring
@@ -51,6 +55,19 @@ def _reveal(secret: Any) -> str:
 
 
 app = make_app(wiring().settings)
+
+
+@contextmanager
+def broker() -> Iterator[Celery]:
+    """Give the application to somebody who is about to speak to the broker.
+
+    Raises:
+        BrokerUnavailable: it did not answer, or broke off.
+    """
+    try:
+        yield app
+    except (OperationalError, *app.connection_for_write().connection_errors) as error:
+        raise BrokerUnavailable(str(error)) from error
 
 
 @setup_logging.connect

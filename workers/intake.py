@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from atra.core.errors import BadInput, RunConflict
+from atra.core.errors import BadInput, BrokerUnavailable, RunConflict
 from atra.core.records import to_json
 from atra.core.runs import Run, new_id
 from atra.meta_architect.records import Target
@@ -12,7 +12,7 @@ from atra.self_repair.fingerprint import fingerprint
 from atra.self_repair.records import Failure, Report, redacted
 from atra.self_repair.triage import triage
 from atra.wiring import Wiring
-from workers.app import app
+from workers.app import broker
 from workers.pipelines import self_repair
 from workers.targets import make_target, open_named
 
@@ -33,10 +33,16 @@ def start(wired: Wiring, target: Target, shards: int, failure_id: str | None = N
 
     Raises:
         RunConflict: the failure has an open run already.
+        BrokerUnavailable: nobody could be told; the run is cancelled, so that it does not come as a surprise later.
     """
     run = wired.runs.open(new_id("r"), self_repair(shards), to_json(target), failure_id)
     wired.runs.mark_sent(run.id)
-    app.send_task("maintenance.send", (run.id,), argsrepr=f"run={run.id}", ignore_result=True)
+    try:
+        with broker() as app:
+            app.send_task("maintenance.send", (run.id,), argsrepr=f"run={run.id}", ignore_result=True)
+    except BrokerUnavailable:
+        wired.runs.cancel(run.id)
+        raise
     return run
 
 

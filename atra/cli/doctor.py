@@ -140,9 +140,10 @@ def _workers(settings: Settings) -> Part:
     from atra.wiring import use
 
     use(settings)
-    from workers.app import app  # made from the wiring
+    from workers.app import broker  # made from the wiring
 
-    names = sorted(name for answer in app.control.ping(timeout=_PING_S) for name in answer)
+    with broker() as app:
+        names = sorted(name for answer in app.control.ping(timeout=_PING_S) for name in answer)
     if not names:
         return Part("workers", "missing", f"none answered within {_PING_S:.0f} s", "Start some with `atra up`.")
     return Part("workers", "ok", ", ".join(names))

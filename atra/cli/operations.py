@@ -72,14 +72,16 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 
 def _facts(wired: Wiring) -> dict[str, Any]:
-    from workers.app import app  # made from the wiring, which is set up by now
+    from workers.app import broker  # made from the wiring, which is set up by now
 
-    with app.connection_for_read() as connection:
-        queues = {queue.name: _length(connection, queue.name) for queue in app.conf.task_queues}
+    with broker() as app:
+        workers = sorted(app.control.inspect(timeout=1.0).ping() or {})
+        with app.connection_for_read() as connection:
+            queues = {queue.name: _length(connection, queue.name) for queue in app.conf.task_queues}
     return {
         "runs": wired.runs.counts(),
         "open_failures": wired.failures.count_open(),
-        "workers": sorted(app.control.inspect(timeout=1.0).ping() or {}),
+        "workers": workers,
         "queues": queues,
         "beat_age_s": wired.signals.beat_age_s(),
     }

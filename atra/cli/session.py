@@ -44,11 +44,9 @@ def with_stack(*, quiet: bool) -> Iterator[Session]:
         StackUnavailable, DatabaseUnavailable: they could not be started or reached.
     """
     settings = load_settings()
-    if settings.database_url and settings.redis_url:
-        yield Session(use(settings), lasting=True)
-        return
-    if info := running_stack(settings.home):
-        yield Session(use(info.settings(settings)), lasting=True)
+    if (settings.database_url and settings.redis_url) or running_stack(settings.home):
+        with addressed(settings) as found:
+            yield Session(use(found), lasting=True)
         return
     with ExitStack() as stack:
         with nullcontext() if quiet else err.status("starting database, Redis and a worker"):

@@ -49,20 +49,24 @@ _WORKER_STOPS = ((signal.SIGTERM, 2.0), (signal.SIGQUIT, 0.5), (signal.SIGQUIT, 
 class StackInfo:
     """A stack that runs: its addresses, who runs it, since when. `stack.json` in ATRA's home holds it, with mode 0600.
 
-    `broker_url` is None where Redis carries the messages too; `flower_url` holds Flower's user and password.
+    `broker_url` is None where Redis carries the messages too, `message_key` where they are not signed; `flower_url`
+    holds Flower's user and password.
     """
 
     database_url: str
     redis_url: str
     broker_url: str | None
+    message_key: str | None
     flower_url: str | None
     pid: int
     started: str
     started_at: datetime
 
     def settings(self, settings: Settings) -> Settings:
-        """Return the settings with this stack's addresses."""
-        return _with_addresses(settings, self.database_url, self.redis_url)
+        """Return the settings with this stack's addresses and key: with others nobody would listen."""
+        named = {"broker_url": self.broker_url, "message_key": self.message_key}
+        secrets = {name: SecretStr(value) if value else None for name, value in named.items()}
+        return _with_addresses(settings, self.database_url, self.redis_url).model_copy(update=secrets)
 
 
 @dataclass(frozen=True)
@@ -270,6 +274,7 @@ def _info(settings: Settings, flower_url: str | None) -> StackInfo:
         database_url=_revealed(settings.database_url),
         redis_url=_revealed(settings.redis_url),
         broker_url=_revealed(settings.broker_url) or None,
+        message_key=_revealed(settings.message_key) or None,
         flower_url=flower_url,
         pid=me.pid,
         started=me.started,

@@ -36,13 +36,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackInfo]:
 def atra(stack: StackInfo, tmp_path: Path):
     """Run a command as a user would and return its exit code, its output and its complaint."""
 
-    def run(*arguments: str, given: str = "", config: Path | None = None) -> tuple[int, str, str]:
+    def run(*arguments: str, given: str = "", config: Path | None = None, **more: str) -> tuple[int, str, str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ATRA_")}
         environment |= {
             "ATRA_DATABASE_URL": stack.database_url,
             "ATRA_REDIS_URL": stack.redis_url,
             "ATRA_CONFIG": str(config or os.devnull),
             "ATRA_HOME": str(tmp_path / "home"),
+            **more,
         }
         done = subprocess.run(
             (sys.executable, "-m", "atra", *arguments),
@@ -260,3 +261,19 @@ def test_an_unknown_run_is_named(atra, arguments: tuple[str, ...]):
     code, said, _ = atra(*arguments, "--json")
 
     assert (code, "nowhere" in json.loads(said)["error"]) == (2, True)
+
+
+def test_a_silent_broker_is_told_and_leaves_no_run_behind(atra, tmp_path: Path):
+    """Exit code 3 and a hint; the run is over, so that it does not begin when the broker is back."""
+    away = {"ATRA_REDIS_URL": "redis://:canary@127.0.0.1:1/0"}
+
+    repaired = atra("repair", str(small_shop(tmp_path / "shop")), "--json", **away)
+    asked = atra("status", "--json", **away)
+    examined = atra("doctor", "--json", **away)
+
+    assert (repaired[0], asked[0], examined[0]) == (3, 3, 3)
+    assert json.loads(repaired[1])["error"].startswith("The broker did not answer")
+    assert json.loads(repaired[1])["hint"]
+    assert {part["state"] for part in json.loads(examined[1]) if part["part"] in {"redis", "workers"}} == {"broken"}
+    assert "canary" not in "".join(text for told in (repaired, asked, examined) for text in told[1:])
+    assert json.loads(atra("runs", "--json")[1])[0]["status"] == "cancelled"
