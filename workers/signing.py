@@ -1,6 +1,9 @@
 """Signed messages: JSON with an HMAC-SHA256 over it, so that only who holds the key can make ATRA's workers act.
 
-Whoever can write to the broker could otherwise start any registered task. Signing does not encrypt.
+Whoever can write to the broker could otherwise start any registered task. Only the body is signed: arguments,
+callbacks, the rest of a chain. Not covered: reading (nothing is encrypted), a body sent again as it was, a body sent to
+another task, for the name stands in the headers; a step's claim makes both harmless. Nor does it keep a worker up when
+the queue holds what is no message at all.
 """
 
 import hashlib
