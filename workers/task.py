@@ -7,13 +7,14 @@ chain, so that sending a whole chain again is always safe.
 import os
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
 from celery import Task
-from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from celery.exceptions import Ignore, SoftTimeLimitExceeded, TaskPredicate
 
 from atra.core.errors import AtraError, LeaseLost, Transient, as_facts
 from atra.core.records import from_json, to_json
@@ -24,9 +25,14 @@ from atra.wiring import Wiring, wiring
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
 
+CANCELLED = Ending("cancelled", "cancelled on request")
+
 
 class AtraTask(Task):  # type: ignore[misc]
-    """Retries what is worth another try, with backoff; there is no other retry loop in ATRA."""
+    """Retries what is worth another try, with backoff; there is no other retry loop in ATRA.
+
+    What Celery tells of a failure, in events (Flower) and results, has no secret in it.
+    """
 
     max_retries = 5
     acks_late = True
@@ -34,10 +40,27 @@ class AtraTask(Task):  # type: ignore[misc]
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().__call__(*args, **kwargs)
-        except Transient as error:
+        except TaskPredicate:
+            raise
+        except Exception as error:
+            told, again = _without_secrets(error), isinstance(error, Transient)
+            if told is error and not again:
+                raise
+        # Raised out here, the masked error does not carry the original one along as its context.
+        if again:
             countdown = min(30, 2**self.request.retries)
-            log.warning("trying again", error=str(error), countdown_s=countdown)
-            raise self.retry(exc=error, countdown=countdown) from error
+            log.warning("trying again", error=str(told), countdown_s=countdown)
+            raise self.retry(exc=told, countdown=countdown)
+        raise told
+
+
+def _without_secrets(error: Exception) -> Exception:
+    """Return the error, or one with its masked text where its traceback, with all causes, holds a secret."""
+    told = "".join(traceback.format_exception(error))
+    redactor = wiring().redactor
+    if redactor.text(told) == told:
+        return error
+    return AtraError(f"{type(error).__name__}: {redactor.text(str(error))}")
 
 
 class Work:
@@ -135,35 +158,38 @@ def run_step(name: str, run_id: str, shard: int, work_on: StepFunction) -> str:
     work = Work(claim, wired.runs, wired)
     log.info("step claimed", attempt=claim.attempt, fence=claim.fence)
     if claim.run.cancel_requested:
-        wired.runs.fail(claim, {"type": "Cancelled", "error": "cancelled"}, Ending("cancelled", "cancelled on request"))
+        wired.runs.fail(claim, {"type": "Cancelled", "error": CANCELLED.reason}, CANCELLED)
         return run_id
     try:
         with work.heartbeat():
             output, ending = work_on(work)
-        if work.cancelled:
-            ending = Ending("cancelled", "cancelled on request")
+        if work.cancelled and not (ending and ending.outcome == "fixed"):  # what has landed is told
+            ending = CANCELLED
         wired.runs.settle(claim, None if output is None else to_json(output), ending)
     except LeaseLost as error:
         log.warning("step lost", error=str(error))
         raise Ignore(str(error)) from error
     except Transient as error:
-        wired.runs.release(claim, as_facts(error))
+        wired.runs.release(claim, wired.redactor.value(as_facts(error)))
         raise
     except SoftTimeLimitExceeded:
-        _fail(wired, claim, {"type": "TimeLimit", "error": f"step {name} ran into its time limit"})
+        _fail(work, {"type": "TimeLimit", "error": f"step {name} ran into its time limit"})
         raise
     except Exception as error:
-        _fail(wired, claim, as_facts(error))
+        _fail(work, as_facts(error))
         raise
     log.info("step settled", outcome=ending.outcome if ending else None)
     return run_id
 
 
-def _fail(wired: Wiring, claim: Claim, facts: dict[str, Any]) -> None:
-    """End the run with this error, and log it; a lease that was lost meanwhile leaves that to the one who has it."""
-    facts = wired.redactor.value(facts)
+def _fail(work: Work, facts: dict[str, Any]) -> None:
+    """End the run with this error, and log it; a lease that was lost meanwhile leaves that to the one who has it.
+
+    A step that is cancelled may stop with an error; then the run is cancelled and not in error.
+    """
+    facts = work.wired.redactor.value(facts)
     log.exception("step failed", **facts)
     try:
-        wired.runs.fail(claim, facts, Ending("error", str(facts["error"])))
+        work.wired.runs.fail(work.claim, facts, CANCELLED if work.cancelled else Ending("error", str(facts["error"])))
     except LeaseLost as error:
         log.warning("step lost", error=str(error))

@@ -1,0 +1,117 @@
+"""The shell round a step, on the real database: how its run ends, and what is told of it."""
+
+import time
+
+import pytest
+from celery.exceptions import Ignore
+
+from atra.core.errors import BoxFailed, NoTests
+from atra.core.runs import Ending, Plan, Run, new_id
+from atra.core.settings import Settings
+from atra.wiring import Wiring, use
+from workers.app import app
+from workers.task import AtraTask, Work, run_step
+
+SECRET = "password=canary-of-a-test"
+
+
+@pytest.fixture
+def wired(settings: Settings) -> Wiring:
+    return use(settings.model_copy(update={"lease_s": 0.3}))
+
+
+@pytest.fixture
+def run(wired: Wiring) -> Run:
+    return wired.runs.open(new_id("r"), Plan("self_repair", (("first", 1), ("last", 1))), {})
+
+
+def until_over(work: Work) -> None:
+    until = time.monotonic() + 10
+    while not work.over():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def cancelled_then(work: Work, wired: Wiring) -> None:
+    """Have the run cancelled while the step works, and wait until the step knows."""
+    wired.runs.cancel(work.run.id)
+    until_over(work)
+
+
+def test_a_step_that_stops_with_an_error_because_it_was_cancelled_is_cancelled(wired: Wiring, run: Run):
+    """A suite that was cut off may look as if it had no tests; the run is not in error for that."""
+
+    def step(work: Work):
+        cancelled_then(work, wired)
+        raise NoTests("/shop")
+
+    with pytest.raises(NoTests):
+        run_step("first", run.id, 0, step)
+
+    assert wired.runs.get(run.id).outcome == "cancelled"
+
+
+@pytest.mark.parametrize(("outcome", "told"), [("fixed", "fixed"), ("not_fixed", "cancelled"), (None, "cancelled")])
+def test_what_has_landed_is_told_though_it_was_cancelled(wired: Wiring, run: Run, outcome: str | None, told: str):
+    """A commit that was made before the step learned of it is not hidden; what was cut off is not a result."""
+
+    def step(work: Work):
+        cancelled_then(work, wired)
+        return None, Ending(outcome, "why") if outcome else None
+
+    run_step("first", run.id, 0, step)
+
+    assert wired.runs.get(run.id).outcome == told
+
+
+def test_a_second_copy_stops_its_chain_and_a_third_passes(wired: Wiring, run: Run):
+    """While the step is held a copy is ignored; when it is settled a copy goes on."""
+    copies = []
+
+    def step(work: Work):
+        with pytest.raises(Ignore) as caught:
+            run_step("first", run.id, 0, step)
+        copies.append(str(caught.value))
+        return None, None
+
+    assert run_step("first", run.id, 0, step) == run.id
+    assert copies == ["leased"]
+    assert run_step("first", run.id, 0, step) == run.id
+
+
+def test_a_secret_in_an_error_is_in_no_row(wired: Wiring, run: Run):
+    """Neither a step that is given back nor one that fails writes it down."""
+
+    def breaks(work: Work):
+        raise BoxFailed(SECRET)
+
+    def fails(work: Work):
+        raise ValueError(SECRET)
+
+    with pytest.raises(BoxFailed):
+        run_step("first", run.id, 0, breaks)
+    given_back = wired.runs.steps(run.id)[0]
+    with pytest.raises(ValueError, match="canary"):
+        run_step("first", run.id, 0, fails)
+    failed, ended = wired.runs.steps(run.id)[0], wired.runs.get(run.id)
+
+    assert (given_back.state, failed.state, ended.outcome) == ("ready", "failed", "error")
+    assert "canary" not in f"{given_back} {failed} {ended}"
+
+
+@pytest.mark.parametrize("kind", [BoxFailed, ValueError], ids=["retried", "failed"])
+def test_a_secret_in_an_error_is_not_told_by_celery(wired: Wiring, kind: type[Exception]):
+    """Events and results, which Flower shows, get the masked text of the error and of what caused it."""
+
+    @app.task(base=AtraTask, name=f"test.raises_{kind.__name__}", shared=False)
+    def raises() -> None:
+        raise kind("harmless") from KeyError(SECRET)
+
+    try:
+        result = raises.apply(throw=False)
+    finally:
+        app.tasks.unregister(raises.name)
+
+    assert result.failed()
+    assert "canary" not in f"{result.result!r} {result.traceback}"
+    assert kind.__name__ in repr(result.result)
