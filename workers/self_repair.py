@@ -5,11 +5,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from celery import Task
 
+from atra.core.redaction import Redactor
 from atra.core.runs import Ending
 from atra.core.texts import decode, encode
 from atra.meta_architect.localisation import diagnose as locate
@@ -106,7 +107,9 @@ def reproduce(work: Work) -> tuple[Reproduction | Green, Ending | None]:
     """Run the suite on the base revision."""
     with workspace(work) as here:
         found = run_suite(here.target, here.runner, str(here.tree), _own_modules(here.tree), stop=work.over)
-    return found, Ending("nothing_to_repair", found.reason) if isinstance(found, Green) else None
+    if isinstance(found, Green):
+        return found, Ending("nothing_to_repair", found.reason)
+    return _masked(found, work.wired.redactor), None
 
 
 def diagnose(work: Work) -> tuple[Diagnosis, None]:
@@ -204,6 +207,15 @@ def commit(work: Work) -> tuple[Commit, Ending]:
         work.wired.failures.mark_repaired(work.run.failure_id)
     record = Commit(branch, landed, target.revision, tuple(sorted(files)))
     return record, Ending("fixed", f"commit {landed[:12]} on {branch}")
+
+
+def _masked(found: Reproduction, redactor: Redactor) -> Reproduction:
+    """Mask secrets in what the tests said: it is stored, shown, and quoted in the commit."""
+    failing = (
+        replace(result, message=redactor.text(result.message), text=redactor.text(result.text))
+        for result in found.failing
+    )
+    return replace(found, failing=tuple(failing), warnings=tuple(map(redactor.text, found.warnings)))
 
 
 def _own_modules(tree: Path) -> frozenset[str]:

@@ -14,17 +14,23 @@ from atra.core.errors import as_facts
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Codes that steer a terminal, but for tab and line feed, and those that turn the direction of text round.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def plain(text: object) -> str:
     """Return text from outside so that it can neither style nor steer the terminal."""
-    return escape(_CONTROL.sub("�", str(text)))
+    return escape(harmless(str(text)))
+
+
+def harmless(text: str) -> str:
+    """Return text from outside so that it cannot steer the terminal; for what rich does not read as markup."""
+    return _CONTROL.sub("�", text)
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value to standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Print one JSON value to standard output; pure ASCII, so that no text from outside can steer a terminal."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
     sys.stdout.flush()
 
 

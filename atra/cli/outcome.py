@@ -6,7 +6,7 @@ from typing import Any
 from rich.syntax import Syntax
 from rich.table import Table
 
-from atra.cli.console import out, plain, seconds_between
+from atra.cli.console import harmless, out, plain, seconds_between
 from atra.core.records import from_json
 from atra.core.runs import Run, Step
 from atra.meta_architect.records import Choice, Commit, Reproduction, Search, Target, Verification
@@ -79,7 +79,9 @@ def print_outcome(run: Run, steps: list[Step]) -> None:
     """Print how the run ended: the diff, the tests, where it landed."""
     result = as_contract(run, steps)
     if result["status"] == "fixed":
-        out.print(Syntax(result["diff"], "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+        out.print(
+            Syntax(harmless(result["diff"]), "diff", theme="ansi_dark", background_color="default", word_wrap=True)
+        )
         out.print(
             f"[bold green]fixed[/] {plain(', '.join(result['files']))}  [dim]{plain(result['template'])}, "
             f"candidate {result['rank']}, confidence {result['confidence']:.2f}[/]"

@@ -13,8 +13,8 @@ def message(
 ) -> str:
     """Return the message for the commit of a proved patch.
 
-    Test ids and error texts come from the repository: line ends and control characters are taken out, so that they can
-    forge no trailer.
+    Test ids, paths and error texts come from the repository: line ends and control characters are taken out, so that
+    they can forge no trailer.
     """
     assert proof.winner is not None
     candidate = proof.winner.candidate
@@ -29,7 +29,7 @@ def message(
         *([f"  and {len(tests) - 10} more"] if len(tests) > 10 else []),
         f"The first said: {_plain(error)[:200]}",
         "",
-        f"Changed by template {candidate.template} at {candidate.path}:{candidate.line}, candidate "
+        f"Changed by template {candidate.template} at {_plain(candidate.path)}:{candidate.line}, candidate "
         f"{proof.winner.rank} of the search.",
         f"Proved in a fresh sandbox under hash seeds {', '.join(map(str, HASH_SEEDS))}: these tests pass, and the "
         f"{_count(len(reproduction.passing), 'test')} that passed before still {_do(len(reproduction.passing))}.",

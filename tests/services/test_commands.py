@@ -263,6 +263,28 @@ def test_an_unknown_run_is_named(atra, arguments: tuple[str, ...]):
     assert (code, "nowhere" in json.loads(said)["error"]) == (2, True)
 
 
+def test_text_of_tests_brings_neither_secrets_nor_terminal_codes_nor_the_run_to_its_end(atra, tmp_path: Path):
+    """A canary, NUL, half a character and escape sequences in a failure: masked in the row and the commit, harmless."""
+    repository = make_repository(
+        tmp_path / "hostile",
+        {
+            "m.py": "def more(x):\n    # \x1b]0;owned\x07\x1b[31m\u202e\n    return x > 10\n",
+            "test_m.py": "from m import more\n\n\ndef test_more():\n    if not more(10):\n"
+            "        raise ValueError('\\0 \\ud800 \\x1b[31m password=canary-in-a-test')\n",
+        },
+    )
+
+    code, told, complaint = atra("repair", str(repository))
+    listed = atra("runs")[1]
+    shown = atra("show", json.loads(atra("runs", "--json")[1])[0]["run_id"])[1]
+    steps = atra("show", json.loads(atra("runs", "--json")[1])[0]["run_id"], "--json")[1]
+
+    assert code == 0, complaint
+    assert "canary" not in steps + git(repository, "log", "--all", "--format=%B")
+    assert "[redacted]" in steps
+    assert not set("\x1b\x07\u202e\x9b") & set(told + complaint + listed + shown + steps)
+
+
 def test_a_silent_broker_is_told_and_leaves_no_run_behind(atra, tmp_path: Path):
     """Exit code 3 and a hint; the run is over, so that it does not begin when the broker is back."""
     away = {"ATRA_REDIS_URL": "redis://:canary@127.0.0.1:1/0"}
