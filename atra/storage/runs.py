@@ -235,7 +235,7 @@ class RunStore:
             db.execute(_sent(self._patience_s).where(runs.c.id == run_id, runs.c.state == "open"))
 
     def counts(self) -> dict[str, int]:
-        """Return how many runs are open, overdue, and ended, and how many steps are leased."""
+        """Return how many runs are open, overdue, and ended, and how many steps of open runs are leased."""
         overdue = and_(runs.c.state == "open", runs.c.due_at <= _now)
         with transaction(self._engine) as db:
             row = db.execute(
@@ -245,7 +245,8 @@ class RunStore:
                     func.count().filter(runs.c.state == "ended"),
                 )
             ).one()
-            leased = select(func.count()).where(steps.c.state == "leased", steps.c.lease_until > _now)
+            held = and_(steps.c.run_id == runs.c.id, steps.c.state == "leased", steps.c.lease_until > _now)
+            leased = select(func.count()).select_from(runs.join(steps, held)).where(runs.c.state == "open")
             return dict(zip(("open", "overdue", "ended"), row, strict=True)) | {
                 "leased": db.execute(leased).scalar_one()
             }

@@ -70,6 +70,7 @@ runs = Table(
     Index("uq_runs_open_failure_id", "failure_id", unique=True, postgresql_where=text("state = 'open'")),
     Index("ix_runs_open_due_at", "due_at", postgresql_where=text("state = 'open'")),
     Index("ix_runs_created_at", "created_at"),
+    Index("ix_runs_failure_id_created_at", "failure_id", "created_at"),
 )
 
 steps = Table(

@@ -64,6 +64,7 @@ def upgrade() -> None:
     op.create_index("uq_runs_open_failure_id", "runs", ["failure_id"], unique=True, postgresql_where=is_open)
     op.create_index("ix_runs_open_due_at", "runs", ["due_at"], postgresql_where=is_open)
     op.create_index("ix_runs_created_at", "runs", ["created_at"])
+    op.create_index("ix_runs_failure_id_created_at", "runs", ["failure_id", "created_at"])
     op.create_table(
         "steps",
         sa.Column("run_id", sa.Text, sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
