@@ -36,6 +36,7 @@ from atra.repository import Repository, protected
 from atra.sandbox.project import make_project, runner_for
 from atra.sandbox.runner import Runner
 from workers.app import app
+from workers.scratch import throw_away
 from workers.task import AtraTask, StepFunction, Work, run_step
 
 _SEARCH_SHARE = 0.6
@@ -76,11 +77,8 @@ def workspace(work: Work) -> Iterator[Workspace]:
     """Export the base revision of the run's target into a folder that is gone afterwards."""
     target = work.given(Target)
     repository = Repository.open(target.path)
-    work.wired.scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=work.wired.scratch, prefix=f"{work.run.id}-", ignore_cleanup_errors=True
-    ) as at:
-        tree = Path(at, "tree")
+    with throw_away(work.wired.scratch, f"{work.run.id}-") as at:
+        tree = at / "tree"
         tree.mkdir()
         repository.export(target.revision, tree)
         project = make_project(
@@ -90,7 +88,7 @@ def workspace(work: Work) -> Iterator[Workspace]:
             subfolder=target.subfolder,
             limits=work.wired.limits,
         )
-        yield Workspace(target, repository, Path(at), tree, runner_for(project, work.wired.sandbox))
+        yield Workspace(target, repository, at, tree, runner_for(project, work.wired.sandbox))
 
 
 def _task(name: str, work_on: StepFunction) -> Task:
