@@ -45,7 +45,6 @@ def make_target(
         tests=tests,
         test_command=command,
         python=str(interpreter.absolute()) if interpreter else "",
-        include_uncommitted=include_uncommitted,
         commit=commit,
         protected=known.protected,
         allowed=known.allowed,

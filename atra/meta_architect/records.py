@@ -24,7 +24,6 @@ class Target:
     tests: tuple[str, ...] = ()
     test_command: str = ""
     python: str = ""
-    include_uncommitted: bool = False
     commit: bool = True
     protected: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()

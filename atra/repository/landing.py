@@ -73,7 +73,8 @@ def commit(git: Git, base: str, branch: str, files: Mapping[str, str | bytes | N
 def capture(git: Git) -> str:
     """Return a commit of the working tree as it is on disk, on top of the checked out commit and on no branch.
 
-    Ignored files are left out. A clean working tree gives the checked out commit itself. The index is not touched.
+    Ignored files are left out, and changes inside submodules that are not committed there. A clean working tree gives
+    the checked out commit itself. The index is not touched.
     """
     head = git.line("rev-parse", "HEAD^{commit}")
     with _index() as environment:

@@ -99,20 +99,13 @@ class Repository:
             raise BadInput(f"{revision} has no file {path}")
         return self._git.run("cat-file", "blob", found[0].object_id)
 
-    def export(self, revision: str, into: Path, *, include_uncommitted: bool = False) -> None:
-        """Write a tree of files into an empty folder, which is made if need be.
-
-        Args:
-            include_uncommitted: the working tree as it is on disk instead of the revision: tracked, changed and
-                untracked files, without deleted and ignored ones.
+    def export(self, revision: str, into: Path) -> None:
+        """Write the revision's files into an empty folder, which is made if need be.
 
         Raises:
             BadInput: the folder is not empty.
         """
-        if include_uncommitted:
-            snapshot.write_disk(self._git, into)
-        else:
-            snapshot.write_revision(self._git, self.resolve(revision), into)
+        snapshot.write_revision(self._git, self.resolve(revision), into)
 
     def recently_changed(self, revision: str, n: int = 50) -> dict[str, int]:
         """Return the paths that the last n commits touched, each with how many commits ago (0 for the newest one).
@@ -147,9 +140,7 @@ class Repository:
     def commit(self, base: str, branch: str, files: Mapping[str, str | bytes | None], message: str) -> str:
         """Make one commit on `base` on a new branch and return its id; asked twice, the same id comes back.
 
-        The commit is the base's tree with these files in it and nothing else. When the contents were made from a
-        working tree with uncommitted changes, the commit holds the uncommitted text of the files it touches, and none
-        of the other uncommitted files: what was verified may then need those to work, and the caller should say so.
+        The commit is the base's tree with these files in it and nothing else.
 
         Args:
             files: new contents by path; None deletes. Modes are kept; links and submodules are refused.

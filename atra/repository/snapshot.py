@@ -1,12 +1,10 @@
-"""A tree of files taken out of a repository, of a revision or as it stands on disk, into an empty folder.
+"""A revision's files taken out of a repository into an empty folder.
 
-Contents are those git stores (or the disk holds): no filter, no line end conversion and no `export-ignore` is applied.
-A file kept in Git LFS is therefore its pointer in a revision, and the file itself on disk.
+Contents are those git stores: no filter, no line end conversion and no `export-ignore` is applied. A file kept in Git
+LFS is therefore its pointer.
 """
 
 import os
-import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,25 +63,6 @@ def write_revision(git: Git, revision: str, into: Path) -> None:
         _link(link, data, target)
 
 
-def write_disk(git: Git, into: Path) -> None:
-    """Write the working tree as it is on disk into an empty folder: tracked and untracked files, not ignored ones.
-
-    Files deleted on disk are left out, sockets and pipes too; links are copied as links.
-    """
-    target = _empty(into)
-    listed = git.run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    for path in sorted({text_of(name).rstrip("/") for name in listed.split(b"\0") if name}):
-        source = git.folder / path
-        if unsafe(path) or _behind_a_link(git.folder, path) or not os.path.lexists(source):
-            continue
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        mode = source.lstat().st_mode
-        if stat.S_ISLNK(mode) or stat.S_ISREG(mode):
-            shutil.copy2(source, target / path, follow_symlinks=False)
-        elif stat.S_ISDIR(mode):
-            _write_submodule_disk(source, target / path)
-
-
 def _empty(into: Path) -> Path:
     into.mkdir(parents=True, exist_ok=True)
     if any(into.iterdir()):
@@ -124,12 +103,6 @@ def _write_submodule(source: Path, commit: str, into: Path) -> None:
         write_revision(inside, commit, into)
 
 
-def _write_submodule_disk(source: Path, into: Path) -> None:
-    into.mkdir(parents=True, exist_ok=True)
-    if inside := _submodule(source):
-        write_disk(inside, into)
-
-
 def _submodule(folder: Path) -> Git | None:
     """Return the door to a checked out submodule: a real folder, with git's marker, that is its own root."""
     if folder.is_symlink() or not (folder / ".git").exists():
@@ -139,8 +112,3 @@ def _submodule(folder: Path) -> Git | None:
         return inside if Path(inside.line("rev-parse", "--show-toplevel")).samefile(folder) else None
     except (AtraError, OSError):
         return None
-
-
-def _behind_a_link(root: Path, path: str) -> bool:
-    parts = path.split("/")[:-1]
-    return any((root / "/".join(parts[: i + 1])).is_symlink() for i in range(len(parts)))

@@ -206,7 +206,8 @@ class TestExport:
         (made.root / "gone").symlink_to(outside)
         before = _state(made)
 
-        made.open().export("HEAD", tmp_path / "out", include_uncommitted=True)
+        opened = made.open()
+        opened.export(opened.capture(), tmp_path / "out")
 
         assert _tree(tmp_path / "out") == {
             ".gitignore": b"secret\n",
@@ -224,10 +225,8 @@ class TestExport:
         with pytest.raises(BadInput, match="not empty"):
             made.open().export("HEAD", tmp_path / "out")
 
-    @pytest.mark.parametrize("include_uncommitted", [False, True], ids=["revision", "disk"])
-    def test_a_submodule_comes_along_where_it_is_checked_out(
-        self, made: Made, tmp_path: Path, include_uncommitted: bool
-    ) -> None:
+    @pytest.mark.parametrize("captured", [False, True], ids=["revision", "disk"])
+    def test_a_submodule_comes_along_where_it_is_checked_out(self, made: Made, tmp_path: Path, captured: bool) -> None:
         """Tests import vendored code; a submodule that is not checked out is an empty folder."""
         vendored = Made(tmp_path / "vendored")
         vendored.write("tax.py", "RATE = 7\n")
@@ -237,7 +236,8 @@ class TestExport:
         made.save()
         made.git("submodule", "--quiet", "deinit", "--force", "absent")
 
-        made.open().export("HEAD", tmp_path / "out", include_uncommitted=include_uncommitted)
+        made.write("new.py", "new = True\n" if captured else "")
+        made.open().export(made.open().capture() if captured else "HEAD", tmp_path / "out")
 
         assert (tmp_path / "out/here/tax.py").read_text() == "RATE = 7\n"
         assert list((tmp_path / "out/absent").iterdir()) == []
@@ -335,7 +335,7 @@ class TestHostileConfiguration:
         opened.dirty_files()
         opened.recently_changed("HEAD", 5)
         opened.export("HEAD", tmp_path / "one")
-        opened.export("HEAD", tmp_path / "two", include_uncommitted=True)
+        opened.export(opened.capture(), tmp_path / "two")
         new = opened.commit(
             "HEAD", "atra/repair-r1", {"shop/cart.py": "fixed\n", "a.txt": "2\n"}, "Fix\n\nAtra-Run: r1\n"
         )
