@@ -13,7 +13,7 @@ from rich.live import Live
 from atra.cli.console import err, plain, print_error, print_json, seconds_between
 from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status, summary, timeline
 from atra.cli.session import with_stack
-from atra.core.errors import BadInput
+from atra.core.errors import AtraError, BadInput
 from atra.core.records import from_json
 from atra.core.runs import Run, Step
 from atra.core.settings import load_settings
@@ -94,13 +94,17 @@ def repair(
 
 
 def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
-    """Follow the run to its end and return it as it ended; an interrupt cancels the run."""
+    """Follow the run to its end and return it as it ended; an interrupt cancels the run.
+
+    Raises:
+        AtraError: it took far longer than its budget; it goes on without this command.
+    """
     waiting_until = time.monotonic() + from_json(Target, run.input).budget_s * 2 + _GRACE_S
     try:
         with _progress(quiet) as show:
             while run.state == "open":
                 if time.monotonic() > waiting_until:
-                    raise BadInput(f"run {run.id} has not ended; `atra show {run.id}` says how far it is")
+                    raise AtraError(f"run {run.id} has not ended; `atra show {run.id}` says how far it is")
                 show(wired.runs.steps(run.id))
                 time.sleep(_POLL_S)
                 run = wired.runs.get(run.id)

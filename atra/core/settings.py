@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     shards: Annotated[int, Field(ge=1, le=256)] = Field(
         default_factory=lambda: max(1, min(8, os.cpu_count() or 1)), description="how many tasks share one search"
     )
-    budget_s: Seconds = Field(300.0, description="wall time one repair may take")
+    budget_s: Annotated[float, Field(gt=0, le=3000)] = Field(  # a step's time limit is longer than any part of it
+        300.0, description="wall time one repair may take"
+    )
     lease_s: Seconds = Field(15.0, description="how long a step is held without a heartbeat")
     sweep_s: Seconds = Field(10.0, description="how often stuck runs are looked for")
     patience_s: Seconds = Field(10.0, description="how long a message may stay unheard before the run is sent again")

@@ -38,6 +38,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("ATRA_SHARDS", "none"),
         ("ATRA_SANDBOX", "docker"),
         ("ATRA_LEASE_S", "-1"),
+        ("ATRA_BUDGET_S", "100000"),
         ("ATRA_DATABASE_URL", "mysql://u:canary@h/db"),
         ("ATRA_DATABASE_URL", "canary"),
         ("ATRA_REDIS_URL", "http://:canary@h"),
