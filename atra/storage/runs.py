@@ -137,7 +137,7 @@ class RunStore:
                 )
                 .returning(steps.c.attempt, steps.c.fence)
             ).one()
-            _push_due(db, run_id)
+            _set_due(db, run_id, _first_lease_end(run_id))
         return Claim(_run(run_row), name, shard, taken.attempt, taken.fence)
 
     def heartbeat(self, claim: Claim, lease_s: float, progress: Mapping[str, Any] | None = None) -> Pulse:
@@ -148,7 +148,8 @@ class RunStore:
         with transaction(self._engine) as db:
             held = db.execute(update(steps).where(_held(claim)).values(values)).rowcount == 1
             if held:
-                _push_due(db, claim.run.id)
+                # Not earlier than it was: a dead shard that nobody has taken over yet is sent again ever more rarely.
+                _set_due(db, claim.run.id, func.greatest(runs.c.due_at, _first_lease_end(claim.run.id)))
             row = db.execute(
                 select(runs.c.cancel_requested, runs.c.state).where(runs.c.id == claim.run.id)
             ).one_or_none()
@@ -289,10 +290,17 @@ def _end(db: Connection, run_id: str, ending: Ending) -> None:
     )
 
 
-def _push_due(db: Connection, run_id: str) -> None:
-    """A run whose steps are held is due when the last of their leases ends."""
-    last = select(func.max(steps.c.lease_until)).where(steps.c.run_id == run_id, steps.c.state == "leased")
-    db.execute(update(runs).where(runs.c.id == run_id, runs.c.state == "open").values(due_at=last.scalar_subquery()))
+def _first_lease_end(run_id: str) -> Any:
+    """A run is due when the first lease of its held steps ends: a shard may be dead while others go on."""
+    return (
+        select(func.min(steps.c.lease_until))
+        .where(steps.c.run_id == run_id, steps.c.state == "leased")
+        .scalar_subquery()
+    )
+
+
+def _set_due(db: Connection, run_id: str, due_at: Any) -> None:
+    db.execute(update(runs).where(runs.c.id == run_id, runs.c.state == "open").values(due_at=due_at))
 
 
 def _sent(patience_s: float) -> Any:

@@ -211,6 +211,23 @@ def test_a_killed_workers_run_is_due_when_its_lease_ends(store: RunStore, run):
     assert run.id in {due.id for due in patient.take_due()}
 
 
+def test_a_dead_shard_is_not_hidden_by_one_that_lives(store: RunStore, run):
+    """Its lease's end makes the run due though another shard is heard of; after a sending there is patience again."""
+    do(store, run, "first")
+    assert isinstance(claim(store, run, "try", 0, lease_s=0.2), Claim)
+    living = claim(store, run, "try", 1)
+    assert isinstance(living, Claim)
+    assert run.id not in {due.id for due in store.take_due()}
+
+    time.sleep(0.3)
+    store.heartbeat(living, 30)
+
+    assert run.id in {due.id for due in store.take_due()}
+    store.heartbeat(living, 30)
+    assert run.id not in {due.id for due in store.take_due()}
+    assert isinstance(claim(store, run, "try", 0), Claim)
+
+
 def test_each_sending_waits_longer_than_the_last(store: RunStore, run):
     """A run that lies in a long queue is sent again ever more rarely."""
     waits = []
