@@ -58,15 +58,18 @@ app = make_app(wiring().settings)
 
 
 @contextmanager
-def broker() -> Iterator[Celery]:
+def broker(speaker: Celery = app) -> Iterator[Celery]:
     """Give the application to somebody who is about to speak to the broker.
+
+    Args:
+        speaker: this process's application unless said.
 
     Raises:
         BrokerUnavailable: it did not answer, or broke off.
     """
     try:
-        yield app
-    except (OperationalError, *app.connection_for_write().connection_errors) as error:
+        yield speaker
+    except (OperationalError, *speaker.connection_for_write().connection_errors) as error:
         raise BrokerUnavailable(str(error)) from error
 
 

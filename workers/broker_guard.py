@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 def install() -> None:
     """Guard kombu's Redis channel; installing twice is harmless."""
     original: Any = Channel._connparams
-    if getattr(original, "guarded", False):
+    if hasattr(original, "unguarded"):
         return
 
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -23,5 +23,5 @@ def install() -> None:
             raise RedisConnectionError("the connection to the broker is closed")
         return original(self, *args, **kwargs)
 
-    guarded.guarded = True  # type: ignore[attr-defined]
+    guarded.unguarded = original  # type: ignore[attr-defined]
     Channel._connparams = guarded  # type: ignore[method-assign]

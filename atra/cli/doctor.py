@@ -137,12 +137,9 @@ def _crew(settings: Settings, listening: bool) -> Iterator[Part]:
 
 
 def _workers(settings: Settings) -> Part:
-    from atra.wiring import use
+    from workers.app import broker, make_app
 
-    use(settings)
-    from workers.app import broker  # made from the wiring
-
-    with broker() as app:
+    with broker(make_app(settings)) as app:
         names = sorted(name for answer in app.control.ping(timeout=_PING_S) for name in answer)
     if not names:
         return Part("workers", "missing", f"none answered within {_PING_S:.0f} s", "Start some with `atra up`.")

@@ -760,7 +760,7 @@ class ReportKeeper:
         A bug that makes one test hang often makes all of them hang, and waiting for each in full would use up the
         time that the repair has.
         """
-        whole = self._setup["test_limit_s"]
+        whole: float = self._setup["test_limit_s"]
         return whole if self._hung < HUNG_IN_FULL else min(whole, max(1.0, 10 * self._slowest))
 
     def _take(self, message: Message) -> None:

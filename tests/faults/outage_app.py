@@ -1,4 +1,4 @@
-"""A worker whose one task holds a message for a while, late-acknowledged, with or without ATRA's guard.
+"""A worker with ATRA's guard whose one task holds a message for a while, late-acknowledged.
 
 Celery's defaults otherwise: they show the fault that the guard mends, which ATRA's own connection settings make rarer.
 """
@@ -11,8 +11,7 @@ from celery import Celery
 
 from workers import broker_guard
 
-if os.environ["GUARDED"] == "yes":
-    broker_guard.install()
+broker_guard.install()
 
 app = Celery("outage", broker=os.environ["OUTAGE_REDIS"], backend=os.environ["OUTAGE_REDIS"])
 app.conf.update(task_acks_late=True, broker_connection_retry_on_startup=True)

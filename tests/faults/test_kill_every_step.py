@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from atra.cli.stack import environment_of
+from atra.core.records import to_json
+from atra.core.runs import new_id
 from atra.core.settings import Settings
 from atra.repository import Repository
-from atra.wiring import use
+from atra.wiring import Wiring
 from tests.targets import git, small_shop
+from workers.app import make_app
+from workers.pipelines import self_repair
 from workers.targets import make_target
 
 STEPS = ("reproduce", "diagnose", "propose", "try", "choose", "verify", "commit")
@@ -57,20 +61,20 @@ def test_a_worker_killed_at_every_moment_of_a_step_costs_only_time(step: str, se
     repository = small_shop(tmp_path / "shop")
     before = git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD")
     settings = settings.model_copy(update={"lease_s": 1.5, "sweep_s": 0.5, "patience_s": 1.0, "shards": 2})
-    wired = use(settings)
+    runs, app = Wiring(settings).runs, make_app(settings)
+    target = make_target(Repository.open(repository), settings, budget_s=120)
     marks = tmp_path / "marks"
     marks.mkdir()
     moments = MOMENTS[:-1] if step == "commit" else MOMENTS
     kills = {"KILL_STEP": step, "KILL_MOMENTS": ",".join(MOMENTS), "KILL_MARKS": str(marks)}
 
-    from workers.intake import start
-
     with Workers(settings, tmp_path / "worker.log", **kills):
-        run = start(wired, make_target(Repository.open(repository), settings, budget_s=120), settings.shards)
+        run = runs.open(new_id("r"), self_repair(settings.shards), to_json(target))
+        app.send_task("maintenance.send", (run.id,), ignore_result=True)
         until = time.monotonic() + 120
         while run.state == "open" and time.monotonic() < until:
             time.sleep(0.2)
-            run = wired.runs.get(run.id)
+            run = runs.get(run.id)
 
     assert (run.state, run.outcome) == ("ended", "fixed"), (tmp_path / "worker.log").read_text()[-5000:]
     assert {mark.name for mark in marks.iterdir()} >= {f"{step}-{moment}" for moment in moments}
