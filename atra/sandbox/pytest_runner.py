@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atra.core.errors import BoxFailed, NoTests, UnknownTest
+from atra.core.errors import BoxFailed, NoTests, TestsHang, UnknownTest
 from atra.sandbox.conversation import Inside, policy_for, setup_for
 from atra.sandbox.protocol import Sandbox, Stop, never
 from atra.sandbox.reports import Frame, TestReport, TestResult
@@ -35,7 +35,11 @@ class PytestRunner:
         wall_s: float | None = None,
         stop: Stop = never,
     ) -> TestReport:
-        """Run the tests in a fresh box; see `Runner.report`. Results come in the order of collection."""
+        """Run the tests in a fresh box; see `Runner.report`. Results come in the order of collection.
+
+        Raises:
+            TestsHang: the time ended before the tests were collected.
+        """
         limit_s = self._project.limits.wall_s if wall_s is None else wall_s
         policy = policy_for(self._project, tree, hash_seed=hash_seed, wall_s=limit_s + 5)
         began = time.monotonic()
@@ -51,6 +55,8 @@ class PytestRunner:
                         break
                     gathered.take(message)
             report = gathered.report(time.monotonic() - began)
+            if not gathered.collected_all and report.seconds >= limit_s and not stop():
+                raise TestsHang(round(limit_s), "not even their collection did")
             if not report.collected and not stop():
                 report = _explained(report, inside, tests, self._project, gathered)
         if not report.broken and (missing := set(tests) - set(report.collected)) and gathered.collected_all:

@@ -120,7 +120,9 @@ class RunStore:
                 return Refusal(why)  # type: ignore[arg-type]
             if step.attempt >= max_attempts:
                 reason = f"step {name} ended without a result {step.attempt} times; it is not tried again"
-                error = {**(step.error or {}), "type": "Poison", "error": reason}
+                last = step.error or {}
+                reason += f"; the last time: {last['error']:.200}" if last.get("error") else ""
+                error = {**last, "type": "Poison", "error": reason}
                 db.execute(update(steps).where(this).values(state="failed", error=error, lease_until=None))
                 _end(db, run_id, Ending("error", reason))
                 return Refusal("poison")

@@ -142,6 +142,16 @@ def test_a_step_that_kills_its_workers_is_poison(store: RunStore, run):
     assert claim(store, run) == Refusal("ended")
 
 
+def test_a_poisoned_run_says_what_went_wrong_the_last_time(store: RunStore, run):
+    """A step that gave itself back with an error leaves that error in the run's reason."""
+    taken = claim(store, run, attempts=1)
+    store.release(taken, {"type": "BoxFailed", "error": "no space left"})
+
+    assert claim(store, run, attempts=1) == Refusal("poison")
+
+    assert "no space left" in (store.get(run.id).reason or "")
+
+
 def test_an_ending_is_written_with_the_output(store: RunStore, run):
     """The step that ends the run does both in one transaction, and what follows is refused as ended."""
     store.settle(claim(store, run), {"green": True}, Ending("nothing_to_repair", "all tests pass"))
