@@ -396,6 +396,7 @@ class Suite:
         """Return the command line that collects the files of these tests, or everything when there are none."""
         arguments = ["--rootdir", self.root, "-p", "no:randomly", "-p", "no:random_order", "-p", "no:rerunfailures"]
         arguments += ["-c", self._ini] if self._ini else []
+        arguments += ["--no-summary"]  # it repeats all that failing tests printed, and a box may print only so much
         arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # plugins were imported before pytest saw them
         cache = os.path.join(os.environ.get("TMPDIR", "/tmp"), ".pytest_cache")
         for override in (f"addopts={shlex.join(self._addopts)}", "required_plugins=", f"cache_dir={cache}"):
@@ -1331,6 +1332,14 @@ def watch_candidate(child: Child, patience_s: float, alive: Callable[[], None]) 
     return {"measured": measured, **said}
 
 
+def silence() -> None:
+    """Let this process print nowhere: tests that are called without pytest round them have nobody to catch it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for fd in (1, 2):
+        os.dup2(nowhere, fd)
+    os.close(nowhere)
+
+
 def default_signals() -> None:
     """Give a child back the signals that its parents ignore."""
     for number in PARENTS_IGNORE:
@@ -1389,6 +1398,7 @@ class Collector:
     def _measuring(self, bench: Bench, message: Message) -> Callable[[Voice], None]:
         def work(voice: Voice) -> None:
             default_signals()
+            silence()
             bench.measure(message["measure"], message["limits"], voice)
 
         return work
@@ -1412,6 +1422,7 @@ class Collector:
 
         def work(voice: Voice) -> None:
             default_signals()
+            silence()
             for function, code in swaps:
                 function.__code__ = code
             (bench.judge if thorough else bench.glance)(plan, message["scale"], voice)
@@ -1537,6 +1548,7 @@ class Workshop:
 
         def child(voice: Voice) -> None:
             default_signals()
+            silence()
             signal.setitimer(signal.ITIMER_PROF, self._import_s)
 
             def loop(session: Any) -> None:

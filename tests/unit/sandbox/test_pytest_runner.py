@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from atra.core.errors import InterpreterUnusable, NoTests, UnknownTest
+from atra.core.errors import InterpreterUnusable, NoTests, TestsHang, UnknownTest
 from atra.sandbox.bubblewrap import BubblewrapSandbox
 from atra.sandbox.project import make_project
 from atra.sandbox.pytest_runner import PytestRunner
@@ -387,3 +387,21 @@ def test_when_many_tests_hang_only_the_first_are_waited_for_in_full(write: Write
     assert [result.outcome for result in report.results] == ["passed", *["hung"] * 6, "passed"]
     assert {result.seconds for result in report.results if result.outcome == "hung"} == {5}
     assert report.seconds < 5 * 5
+
+
+def test_a_collection_that_never_ends_is_told_as_such(write: Write) -> None:
+    """It is the same on every try, so it is no failure of the box."""
+    tree = write({"test_it.py": "import time\n\ntime.sleep(600)\n\n\ndef test_it():\n    pass\n"})
+
+    with pytest.raises(TestsHang):
+        run(tree, wall_s=2.0)
+
+
+def test_what_failing_tests_print_is_not_printed_again(write: Write) -> None:
+    """A box may print only so much, and pytest's summary would repeat all of it."""
+    tree = write({"test_it.py": "def test_it():\n    print(40 * 2**20 * 'x')\n    assert False\n"})
+
+    report = run(tree)
+
+    assert report.complete
+    assert outcomes(report) == {"test_it": "failed"}

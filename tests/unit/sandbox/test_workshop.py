@@ -342,3 +342,17 @@ def test_the_tree_on_the_host_is_never_written(modules: PytestWorkshop, tmp_path
         list(w.try_all([(Edit("code_.py", 4, 5, "1"),)]))
 
     assert {path: os.stat(path).st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_what_candidates_print_wears_no_box_out(tmp_path: Path) -> None:
+    """Tests that print much are tried as often as quiet ones, though a box may print only so much in its life."""
+    files: Files = {
+        "code_.py": "def f():\n    return 0\n",
+        "test_code.py": "import code_\n\n\ndef test_f():\n    print(2**22 * 'x')\n    assert code_.f() == 1\n",
+    }
+
+    with workshop_on(tmp_path, files) as workshop:
+        wrong = [(edit(files, "code_.py", "return 0", f"return {value}"),) for value in range(2, 22)]
+        right = [(edit(files, "code_.py", "return 0", "return 1"),)]
+
+        assert verdicts(workshop, [*wrong, *right]) == [*["failed"] * 20, "plausible"]
