@@ -39,7 +39,11 @@ class ScriptedRunner:
         self.asked.append((tuple(tests), coverage, hash_seed))
         outcomes = self.says(Path(tree), hash_seed)
         chosen = [test for test in outcomes if not tests or test in tests]
-        results = tuple(TestResult(test, outcomes[test], 0.01, *self.errors.get(test, ("", ""))) for test in chosen)
+        results = tuple(
+            TestResult(test, outcomes[test], 0.01, *said, text=": ".join(said))
+            for test in chosen
+            for said in [self.errors.get(test, ("", ""))]
+        )
         lines = {test: self.lines[test] for test in chosen if coverage and test in self.lines}
         return TestReport(tuple(outcomes), results, lines, self.broken, 0.1, self.complete, self.tampered)
 

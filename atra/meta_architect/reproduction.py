@@ -1,5 +1,6 @@
 """First step: run the suite as it is, and tell what is to be repaired from what only this box or luck makes red."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,11 @@ _NO_TOOL = re.compile(
     r"No such file or directory: '(?P<tool>[\w.+-]+)'$|(?:^|\W)(?P<shell>[\w.+-]+): (?:command )?not found"
 )
 _NO_MODULE = re.compile(r"No module named '(?P<module>[\w.]+)'")
+_NO_FIXTURE = re.compile(r"fixture '(?P<fixture>\w+)' not found")
+_ERROR_LINE = re.compile(r"(?P<type>[\w.]*(?:Error|Exception|Interrupt))\b(?:: (?P<message>.*))?")
+_PLACE = re.compile(  # of a file that cannot be read, or of a frame
+    r'^(?:E\s+File "(?P<file>.+)", line (?P<at>\d+)|(?P<path>[^\s:][^:\n]*\.py):(?P<line>\d+): in .*)$', re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -47,16 +53,18 @@ def reproduce(
 
     Raises:
         NoTests, UnknownTest, CommandNotFound, InterpreterUnusable: as their names say.
-        TargetBroken: no test could be collected because the code does not import.
+        TargetBroken: tests could not be collected because the code does not import, and no other test fails.
         TestsHang: not one test ended within the budget.
     """
-    report = runner.report(tree, wall_s=target.budget_s * 0.4, stop=stop)
-    _refuse_unusable(target, report)
-    warnings = [f"not collected: {_first_line(text)}" for text in report.broken]
-    if not report.complete:
-        warnings.append(f"{len(report.collected) - len(report.results)} tests did not run within the time")
+    wall_s = target.budget_s * 0.4
+    report = runner.report(tree, wall_s=wall_s, stop=stop)
+    broken = [_broken(text, target.path) for text in report.broken]
+    _refuse_unusable(target, report, broken, wall_s)
+    warnings = [f"not collected: {result.message}" for result in broken]
+    if missing := len(report.collected) - len(report.results):
+        warnings.append(f"{missing} tests did not run within the time")
     red = [result for result in report.results if result.outcome not in GREEN]
-    aside = {result.id: why for result in red if (why := _outside_cause(result, own_modules))}
+    aside = {result.id: why for result in [*broken, *red] if (why := _outside_cause(result, own_modules))}
     if target.tests:
         red = _asked_for(target.tests, report, red)
         aside = {test: why for test, why in aside.items() if test not in target.tests}
@@ -64,7 +72,7 @@ def reproduce(
     failing = [result for result in red if result.id not in aside]
     passing = tuple(result.id for result in report.results if result.outcome == "passed")
     if not failing:
-        return Green(_why_green(report, aside), passing, aside)
+        return _green(target, report, broken, passing, aside)
     covered = runner.report(
         tree,
         tests=_to_trace(failing, passing, report),
@@ -78,7 +86,7 @@ def reproduce(
         aside |= _flaky(failing, runner.report(tree, tests=left, hash_seed=2, stop=stop))
     failing = [result for result in failing if result.id not in aside]
     if not failing:
-        return Green(_why_green(report, aside), passing, aside)
+        return _green(target, report, broken, passing, aside)
     if target.suspect:
         near = [result for result in failing if _runs(result, covered.lines.get(result.id, {}), target.suspect)]
         aside |= {
@@ -86,7 +94,7 @@ def reproduce(
         }
         failing = near
         if not failing:
-            return Green(_why_green(report, aside), passing, aside)
+            return _green(target, report, broken, passing, aside)
     asked = {result.id for result in failing}
     return Reproduction(
         failing=tuple(failing),
@@ -100,13 +108,31 @@ def reproduce(
     )
 
 
-def _refuse_unusable(target: Target, report: TestReport) -> None:
+def _refuse_unusable(target: Target, report: TestReport, broken: Sequence[TestResult], wall_s: float) -> None:
     if not report.results:
-        if report.broken:
-            raise TargetBroken(_first_line(report.broken[0]))
+        if broken:
+            raise TargetBroken(broken[0].message)
         if report.collected and not report.complete:
             raise TestsHang(round(report.seconds), report.collected[0])
         raise NoTests(target.path)
+    if all(result.outcome == "hung" and result.seconds >= wall_s for result in report.results):
+        raise TestsHang(round(wall_s), report.results[0].id)  # a command, which has no time limit of its own
+    asked_for = [result for result in broken if any(_within(name, result.id) for name in target.tests)]
+    if asked_for:
+        raise TargetBroken(asked_for[0].message)
+
+
+def _green(
+    target: Target,
+    report: TestReport,
+    broken: Sequence[TestResult],
+    passing: tuple[str, ...],
+    aside: Mapping[str, str],
+) -> Green:
+    """Return that nothing is to be repaired, unless that cannot be told since the code keeps tests from being seen."""
+    if unseen := [result for result in broken if result.id not in aside and not target.tests]:
+        raise TargetBroken(unseen[0].message)
+    return Green(_why_green(report, aside), passing, aside)
 
 
 def _asked_for(wanted: Sequence[str], report: TestReport, red: list[TestResult]) -> list[TestResult]:
@@ -133,6 +159,8 @@ def _outside_cause(result: TestResult, own_modules: frozenset[str]) -> str:
         module = found["module"].partition(".")[0]
         if module not in own_modules:
             return f"needs the module {module}, which the interpreter does not have"
+    if result.error_type == "FixtureLookupError" and (found := _NO_FIXTURE.search(result.text)):
+        return f"needs the fixture {found['fixture']}, which no plugin here provides"
     return ""
 
 
@@ -177,8 +205,23 @@ def _why_green(report: TestReport, aside: Mapping[str, str]) -> str:
     return f"{green} tests pass, and of those that fail none is left to repair ({listed})"
 
 
-def _first_line(text: str) -> str:
-    """Return the line of a traceback that says what went wrong."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"(?:E\s+)?[\w.]*(?:Error|Exception|Interrupt)\b", line)]
-    return (errors or lines or [""])[-1].removeprefix("E").strip()
+def _broken(text: str, root: str) -> TestResult:
+    """Return what kept a module from being collected as if it were a test: the error, and where in the repository."""
+    lines = [line.removeprefix("E").strip() for line in text.strip().splitlines() if line.strip()]
+    errors = [line for line in lines if _ERROR_LINE.match(line)]
+    said = (errors or lines or [""])[-1]
+    error = _ERROR_LINE.match(said)
+    inside = f"{root.rstrip('/')}/"
+    places = [
+        f"{path.removeprefix(inside)}, line {found['at'] or found['line']}"
+        for found in _PLACE.finditer(text)
+        if not os.path.isabs((path := found["file"] or found["path"]).removeprefix(inside))
+    ]
+    return TestResult(
+        id=text.partition(": ")[0].partition("\n")[0],
+        outcome="error",
+        seconds=0.0,
+        error_type=error["type"].rpartition(".")[2] if error else "",
+        message=f"{said} ({places[-1]})" if places else said,
+        text=text,
+    )

@@ -7,6 +7,7 @@ import pytest
 from atra.core.errors import NoTests, TargetBroken, TestsHang, UnknownTest
 from atra.meta_architect.records import Reproduction, Target
 from atra.meta_architect.reproduction import Green, reproduce
+from atra.sandbox.reports import TestResult
 from tests.fakes import ScriptedRunner
 
 OWN = frozenset({"shop"})
@@ -61,6 +62,7 @@ def test_a_test_that_passes_on_a_rerun_is_flaky():
         ("OSError", "[Errno 101] Network is unreachable", "network"),
         ("FileNotFoundError", "[Errno 2] No such file or directory: 'ffmpeg'", "ffmpeg"),
         ("ModuleNotFoundError", "No module named 'numpy.linalg'", "numpy"),
+        ("FixtureLookupError", "fixture 'mocker' not found", "mocker"),
     ],
 )
 def test_what_only_the_box_lacks_is_set_aside(error: str, message: str, why: str):
@@ -123,6 +125,62 @@ def test_a_suite_that_cannot_be_imported_is_refused_with_its_error():
 
     with pytest.raises(TargetBroken, match="SyntaxError: invalid syntax"):
         reproduce(target(), runner, "/tree", OWN)
+
+
+def test_what_is_broken_names_its_place_in_the_repository():
+    """The sentence says which file and line kept the tests from being collected, not where Python's machinery was."""
+    runner = ScriptedRunner(always())
+    runner.broken = (
+        "tests/test_a.py: /venv/lib/importlib/__init__.py:126: in import_module\n    return _gcd_import(name)\n"
+        "tests/test_a.py:1: in <module>\n    import shop\n"
+        "E     File \"/shop/shop/cart.py\", line 8\nE       def total(\nE   SyntaxError: '(' was never closed",
+    )
+
+    with pytest.raises(TargetBroken, match=r"never closed \(shop/cart\.py, line 8\)"):
+        reproduce(target(), runner, "/tree", OWN)
+
+
+def test_tests_that_the_code_keeps_from_being_seen_are_no_success():
+    """The tests that were collected pass; those of a module that does not import are not known to."""
+    runner = ScriptedRunner(always(good="passed"))
+    runner.broken = ("tests/test_a.py: tests/test_a.py:1: in <module>\nE   ImportError: cannot import name 'total'",)
+
+    with pytest.raises(TargetBroken, match="cannot import name 'total'"):
+        reproduce(target(), runner, "/tree", OWN)
+
+
+def test_a_module_of_tests_that_lacks_a_dependency_is_set_aside():
+    """What the interpreter does not have says nothing about the code; the other tests decide."""
+    runner = ScriptedRunner(always(good="passed"))
+    runner.broken = (
+        "tests/test_a.py: tests/test_a.py:1: in <module>\nE   ModuleNotFoundError: No module named 'numpy'",
+    )
+
+    found = reproduce(target(), runner, "/tree", OWN)
+
+    assert isinstance(found, Green)
+    assert "numpy" in found.aside["tests/test_a.py"]
+
+
+def test_a_test_asked_for_in_a_module_that_does_not_import_is_told_with_the_error():
+    """The test is not unknown: its module is broken."""
+    runner = ScriptedRunner(always(good="passed"))
+    runner.broken = ("tests/test_a.py: tests/test_a.py:1: in <module>\nE   NameError: name 'x' is not defined",)
+
+    with pytest.raises(TargetBroken, match="NameError"):
+        reproduce(target(tests=("tests/test_a.py::test_total",)), runner, "/tree", OWN)
+
+
+def test_a_command_that_never_ends_hangs():
+    """A command has no limit per test: one that takes all the time there is cannot be worked with."""
+
+    class Hanging(ScriptedRunner):
+        def report(self, tree: str, **options):
+            hung = TestResult("sleep 1000", "hung", options["wall_s"] + 0.1)
+            return super().report(tree, **options).__class__(("sleep 1000",), (hung,), complete=True)
+
+    with pytest.raises(TestsHang, match="sleep 1000"):
+        reproduce(target(test_command="sleep 1000"), Hanging(always()), "/tree", OWN)
 
 
 def test_a_suite_of_which_nothing_ended_hangs():
