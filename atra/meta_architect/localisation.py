@@ -1,6 +1,7 @@
 """Where the bug may be: statements that failing tests ran and passing ones did not, and those that tracebacks name.
 
-Without coverage the tracebacks alone speak, then every file outside the tests, those that the tests import first.
+Without coverage of the code the tracebacks alone speak, then every file outside the tests, those that the tests import
+first.
 """
 
 import ast
@@ -66,9 +67,10 @@ def diagnose(
     suspects = _Suspects(files)
     _add_spectrum(suspects, reproduction)
     _add_frames(suspects, reproduction.failing)
-    if reproduction.lines:
+    traced = {path for paths in reproduction.lines.values() for path in paths}
+    if any(path not in tests and not is_test(path) for path in traced):
         _add_definitions(suspects)
-    else:
+    else:  # for want of coverage, or the tests start the code in a process of its own or read its constants only
         _add_everything(suspects, reproduction, {path: sources[path] for path in sources.keys() - files.keys()})
     errors = tuple(dict.fromkeys((item.error_type, item.message) for item in reproduction.failing if item.error_type))
     types = tuple(dict.fromkeys(kind for kind, _ in errors))

@@ -120,6 +120,15 @@ def test_without_coverage_everything_is_a_little_suspect() -> None:
     assert places[0].reasons == ("in a function that the tests name",)
 
 
+def test_code_that_only_a_process_of_the_tests_runs_is_suspect() -> None:
+    """Where all that was traced lies in the tests, everything else is a little suspect."""
+    elsewhere = dataclasses.replace(reproduction(), lines={TEST: {"tests/test_cart.py": (4,)}}, passing_hits={})
+
+    found = scores(diagnose(elsewhere, SOURCES))
+
+    assert ("shop/cart.py", 8) in found
+
+
 def test_the_order_does_not_depend_on_how_the_facts_are_ordered() -> None:
     """Equal facts give equal diagnoses; ties go by path and line."""
     facts = reproduction()
