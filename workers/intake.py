@@ -61,13 +61,28 @@ def take_in(wired: Wiring, report: Report) -> Taken:
         target = make_target(repository, wired.settings, suspect=_suspect(report), budget_s=wired.settings.budget_s)
     except BadInput as error:
         return Taken(failure, None, str(error))
-    tried = [run for run in wired.runs.recent(50, failure_id=failure.id) if run.outcome != "cancelled"]
-    if same := next((run for run in tried if run.input.get("revision") == target.revision), None):
-        return Taken(failure, None, f"run {same.id} has worked on it at this revision: {same.outcome or 'under way'}")
+    if why := _why_not_now(wired, failure, target):
+        return Taken(failure, None, why)
     try:
         return Taken(failure, start(wired, target, wired.settings.shards, failure.id), decision.reason)
     except RunConflict as conflict:
         return Taken(failure, None, str(conflict))
+
+
+def _why_not_now(wired: Wiring, failure: Failure, target: Target) -> str:
+    """Return why no repair is started: this revision was tried already, or enough runs are open; nothing otherwise.
+
+    A run that was cancelled or ended in an error, of the services' say, does not count as a try until it has happened
+    as often as one step may be tried.
+    """
+    here = [run for run in wired.runs.recent(50, failure_id=failure.id) if run.input.get("revision") == target.revision]
+    if same := next((run for run in here if run.outcome not in {"cancelled", "error"}), None):
+        return f"run {same.id} has worked on it at this revision: {same.outcome or 'under way'}"
+    if len(here) >= wired.settings.max_attempts:
+        return f"{len(here)} runs at this revision ended without a result"
+    if wired.runs.counts()["open"] >= wired.settings.max_open_runs:
+        return f"{wired.settings.max_open_runs} runs are open already (ATRA_MAX_OPEN_RUNS)"
+    return ""
 
 
 def _suspect(report: Report) -> str:

@@ -42,6 +42,9 @@ from workers.task import AtraTask, StepFunction, Work, run_step
 _SEARCH_SHARE = 0.6
 """The share of a repair's budget that the search may use; the rest is for the suite, before and after."""
 
+_LEAST_PROOF_S = 60.0
+"""What a proof may take at least: what the search found is not thrown away because it took the whole budget."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -173,7 +176,6 @@ def verify(work: Work) -> tuple[Verification, Ending | None]:
     choice = work.output_of("choose", Choice)
     with workspace(work) as here:
         proof = prove(
-            here.target,
             work.output_of("reproduce", Reproduction),
             choice,
             here.sources(_paths_of(choice)),
@@ -181,6 +183,7 @@ def verify(work: Work) -> tuple[Verification, Ending | None]:
             here.patched,
             here.protected,
             confidence=confidence(choice),
+            deadline_s=time.monotonic() + max(_LEAST_PROOF_S, here.target.budget_s),
             stop=work.over,
         )
     if proof.winner is None:

@@ -4,7 +4,6 @@ Offsets count characters of the file's decoded text with its line ends kept, so 
 """
 
 import difflib
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -59,13 +58,3 @@ def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
         lines = difflib.unified_diff((old or "").splitlines(True), (new or "").splitlines(True), *names)
         chunks += (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
     return "".join(chunks)
-
-
-def digest(files: Mapping[str, str]) -> str:
-    """Return a short stable name for new contents of files: the same contents give the same name."""
-    whole = hashlib.sha256()
-    for path in sorted(files):
-        for part in (path, files[path]):
-            data = part.encode("utf-8", "surrogateescape")
-            whole.update(len(data).to_bytes(8, "big") + data)
-    return whole.hexdigest()[:16]

@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     sweep_s: Seconds = Field(10.0, description="how often stuck runs are looked for")
     patience_s: Seconds = Field(10.0, description="how long a message may stay unheard before the run is sent again")
     max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(5, description="tries of one step before it is poison")
+    max_open_runs: Annotated[int, Field(ge=1)] = Field(50, description="open runs beyond which reports start no repair")
 
     repositories: dict[str, RepositorySettings] = {}
 

@@ -4,13 +4,15 @@ The workshop only screens. Here every test that passed before must pass again an
 test that counts must pass, and no protected path may be part of the patch.
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from atra.core.edits import apply, by_path, diff
 from atra.core.errors import ProtectedPath
-from atra.meta_architect.records import Choice, Plausible, Reproduction, Target, Verification
+from atra.meta_architect.records import Choice, Plausible, Reproduction, Verification
 from atra.sandbox.protocol import Stop, never
 from atra.sandbox.reports import TestReport
 from atra.sandbox.runner import Runner
@@ -24,7 +26,6 @@ Patched = Callable[[Mapping[str, str]], AbstractContextManager[str]]
 
 
 def verify(
-    target: Target,
     reproduction: Reproduction,
     choice: Choice,
     sources: Mapping[str, str],
@@ -33,12 +34,12 @@ def verify(
     protected: Callable[[str], bool],
     *,
     confidence: float,
+    deadline_s: float = math.inf,
     stop: Stop = never,
 ) -> Verification:
     """Return the first choice that is proved, or why each was refused.
 
     Args:
-        target: what was asked for.
         reproduction: what failed and what passed on the base revision.
         choice: plausible candidates, best first.
         sources: text of the files that candidates change, on the base revision.
@@ -46,15 +47,19 @@ def verify(
         patched: makes the tree to prove.
         protected: whether a path is one that no patch may change.
         confidence: how sure the choice is of its first candidate.
+        deadline_s: on the monotonic clock; what is not proved by then is not proved.
         stop: ends the work early.
     """
     refused: list[str] = []
     flaky: dict[str, str] = {}
-    prover = _Prover(target, reproduction, runner, patched, flaky, stop)
+    prover = _Prover(reproduction, runner, patched, flaky, deadline_s, stop)
     for place, plausible in enumerate(choice.ranked[:_MOST_CHOICES]):
         after = {path: apply(sources[path], edits) for path, edits in by_path(plausible.candidate.patch).items()}
         if broken := [path for path in after if protected(path)]:
             raise ProtectedPath(broken[0])
+        if time.monotonic() > deadline_s:
+            refused.append(f"{len(choice.ranked) - place} more were not looked at: the budget ended")
+            break
         why, last = prover.prove(after)
         if stop():
             break
@@ -84,19 +89,18 @@ def describe(plausible: Plausible) -> str:
 class _Prover:
     """Runs the suite on patched trees; remembers which tests turned out to be flaky on the base revision."""
 
-    target: Target
     reproduction: Reproduction
     runner: Runner
     patched: Patched
     flaky: dict[str, str]
+    deadline_s: float
     stop: Stop
 
     def prove(self, after: Mapping[str, str]) -> tuple[str, TestReport]:
         """Run the suite once per hash seed; return why the proof failed, or nothing, and the last report."""
         with self.patched(after) as tree:
             for seed in HASH_SEEDS:
-                wall_s = max(30.0, self.target.budget_s * 0.5)
-                report = self.runner.report(tree, hash_seed=seed, wall_s=wall_s, stop=self.stop)
+                report = self.runner.report(tree, hash_seed=seed, wall_s=self._left_s(), stop=self.stop)
                 if replaced := sorted(set(report.tampered) - set(self.reproduction.tampered)):
                     return f"it replaces {', '.join(replaced)} while the tests run", report
                 if why := self._refusal({result.id: result.outcome for result in report.results}):
@@ -117,8 +121,11 @@ class _Prover:
         """Rerun a test that the patch seems to break on the base revision; one that fails there too is flaky."""
         with self.patched({}) as tree:
             for seed in HASH_SEEDS:
-                report = self.runner.report(tree, tests=[test], hash_seed=seed, stop=self.stop)
+                report = self.runner.report(tree, tests=[test], hash_seed=seed, wall_s=self._left_s(), stop=self.stop)
                 if any(result.outcome != "passed" for result in report.results):
                     self.flaky[test] = "flaky: it fails on some runs only"
                     return True
         return False
+
+    def _left_s(self) -> float | None:
+        return None if math.isinf(self.deadline_s) else max(1.0, self.deadline_s - time.monotonic())

@@ -8,13 +8,12 @@ import pytest
 
 from atra.core.edits import Edit
 from atra.core.errors import ProtectedPath
-from atra.meta_architect.records import Candidate, Choice, Plausible, Reproduction, Target, Verification
+from atra.meta_architect.records import Candidate, Choice, Plausible, Reproduction, Verification
 from atra.meta_architect.verification import HASH_SEEDS, verify
 from atra.sandbox.reports import TestResult
 from tests.fakes import ScriptedRunner
 
 SOURCES = {"shop.py": "TOTAL = 0\n", "ci.py": "TOTAL = 0\n"}
-TARGET = Target(repository="shop", path="/shop", revision="a" * 40)
 REPRODUCTION = Reproduction(failing=(TestResult("bad", "failed", 0.1),), passing=("good",))
 
 
@@ -34,9 +33,16 @@ def prove(tmp_path: Path):
             (tree / path).write_text(text)
         yield str(tree)
 
-    def run(runner: ScriptedRunner, *ranked: Plausible) -> Verification:
+    def run(runner: ScriptedRunner, *ranked: Plausible, **options: float) -> Verification:
         return verify(
-            TARGET, REPRODUCTION, Choice(ranked), SOURCES, runner, patched, lambda path: path == "ci.py", confidence=0.9
+            REPRODUCTION,
+            Choice(ranked),
+            SOURCES,
+            runner,
+            patched,
+            lambda path: path == "ci.py",
+            confidence=0.9,
+            **options,
         )
 
     return run
@@ -105,6 +111,17 @@ def test_a_test_that_fails_without_the_patch_too_is_flaky(prove):
 
     assert proof.winner is not None
     assert list(proof.aside) == ["good"]
+
+
+def test_the_deadline_ends_the_proof(prove):
+    """What is not proved within the budget is not proved, and the reason says so."""
+    runner = by_total({"1": {"bad": "passed", "good": "passed"}})
+
+    proof = prove(runner, plausible(1, "1"), plausible(2, "2"), deadline_s=0.0)
+
+    assert proof.winner is None
+    assert proof.refused == ("2 more were not looked at: the budget ended",)
+    assert runner.asked == []
 
 
 def test_a_patch_that_replaces_the_runner_is_refused(prove):
