@@ -1230,6 +1230,7 @@ class Bench:
 
         Most candidates end here, in a fifth of the time. The verdict "open" means that `judge` is to look, afresh.
         """
+        silence()
         failing = len(plan["failing"])
         for number, name in enumerate([*plan["failing"], *plan["passing"]]):
             call = self._plain.get(name)
@@ -1284,6 +1285,7 @@ class Bench:
         return [getattr(getattr(item, "obj", None), "__code__", None) for item in self._items.values()]
 
     def _succeeds(self, name: str) -> bool:
+        silence()  # again, for pytest has put back the descriptors that it knows
         try:
             self._plain[name]()
         except BaseException:  # a failure like any other
@@ -1398,7 +1400,6 @@ class Collector:
     def _measuring(self, bench: Bench, message: Message) -> Callable[[Voice], None]:
         def work(voice: Voice) -> None:
             default_signals()
-            silence()
             bench.measure(message["measure"], message["limits"], voice)
 
         return work
@@ -1422,7 +1423,6 @@ class Collector:
 
         def work(voice: Voice) -> None:
             default_signals()
-            silence()
             for function, code in swaps:
                 function.__code__ = code
             (bench.judge if thorough else bench.glance)(plan, message["scale"], voice)

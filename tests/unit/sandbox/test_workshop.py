@@ -348,7 +348,8 @@ def test_what_candidates_print_wears_no_box_out(tmp_path: Path) -> None:
     """Tests that print much are tried as often as quiet ones, though a box may print only so much in its life."""
     files: Files = {
         "code_.py": "def f():\n    return 0\n",
-        "test_code.py": "import code_\n\n\ndef test_f():\n    print(2**22 * 'x')\n    assert code_.f() == 1\n",
+        "test_code.py": "import code_\n\n\ndef test_f():\n    print(2**22 * 'x')\n    assert code_.f() == 1\n"
+        "\n\ndef test_g():\n    print(40 * 2**20 * 'x')\n",
     }
 
     with workshop_on(tmp_path, files) as workshop:
