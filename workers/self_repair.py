@@ -137,12 +137,15 @@ def try_candidates(work: Work) -> tuple[Search, None]:
     diagnosis = work.output_of("diagnose", Diagnosis)
     area = work.output_of("propose", Area)
     failing = sorted(reproduction.failing, key=lambda result: result.seconds)
-    passing = sorted(reproduction.passing, key=lambda test: reproduction.seconds.get(test, 0.0))
     deadline_s = time.monotonic() + work.given(Target).budget_s * _SEARCH_SHARE
     with workspace(work) as here:
         stream = candidates(here.sources(area.paths), diagnosis)
         workshop = here.runner.workshop(
-            str(here.tree), [result.id for result in failing], passing, reproduction.seconds, stop=work.over
+            str(here.tree),
+            [result.id for result in failing],
+            reproduction.passing,
+            reproduction.seconds,
+            stop=work.over,
         )
         with workshop:
             found = search(

@@ -37,9 +37,9 @@ class Target:
 class Reproduction:
     """The suite on the base revision, run in a box.
 
-    `failing` are to be repaired; `passing` must stay green; `aside` are left out, by id, each with the reason (flaky,
-    needs the network, lacks a tool, not asked for). `lines` are those each failing test ran; `passing_hits` counts, per
-    path and line, the passing tests that ran it.
+    `failing` are to be repaired; `passing` must stay green, those nearest to the failing first; `aside` are left out,
+    by id, each with the reason (flaky, needs the network, lacks a tool, not asked for). `lines` are those each failing
+    test ran; `passing_hits` counts, per path and line, the passing tests that ran it.
     """
 
     failing: tuple[TestResult, ...]

@@ -98,7 +98,7 @@ def reproduce(
     asked = {result.id for result in failing}
     return Reproduction(
         failing=tuple(failing),
-        passing=passing,
+        passing=_nearest_first(passing, failing, covered, report),
         aside=aside,
         seconds={result.id: result.seconds for result in report.results},
         lines={test: covered.lines[test] for test in sorted(asked & covered.lines.keys())},
@@ -186,6 +186,25 @@ def _to_trace(failing: Sequence[TestResult], passing: Sequence[str], report: Tes
     hung = [result.id for result in failing if result.outcome == "hung"]
     traced = [result.id for result in failing if result.outcome != "hung"]
     return traced + hung[:_TRACED_HUNG] + sorted(passing, key=lambda test: seconds[test])
+
+
+def _nearest_first(
+    passing: Sequence[str], failing: Sequence[TestResult], covered: TestReport, report: TestReport
+) -> tuple[str, ...]:
+    """Return the passing tests, those first that run a line which a failing one runs, and of each kind the quick first.
+
+    A candidate that breaks something breaks a test that shares its code, so most are refused soon in a large suite.
+    """
+    seconds = {result.id: result.seconds for result in report.results}
+    suspect = {
+        (path, line) for result in failing for path, lines in covered.lines.get(result.id, {}).items() for line in lines
+    }
+
+    def apart(test: str) -> bool:
+        lines = covered.lines.get(test, {})
+        return not any((path, line) in suspect for path, numbers in lines.items() for line in numbers)
+
+    return tuple(sorted(passing, key=lambda test: (apart(test), seconds[test])))
 
 
 def _hits(runs: Iterable[Mapping[str, tuple[int, ...]]]) -> dict[str, dict[int, int]]:

@@ -204,3 +204,14 @@ def test_a_reported_failure_takes_only_tests_that_run_its_file():
     assert isinstance(found, Reproduction)
     assert [result.id for result in found.failing] == ["near"]
     assert "far" in found.aside
+
+
+def test_passing_tests_that_share_code_with_failing_ones_come_first():
+    """A slow test of the same line comes before a quick one of another file."""
+    lines = {"bad": {"shop/a.py": (1,)}, "far": {"shop/b.py": (1,)}, "near": {"shop/a.py": (1, 2)}}
+    runner = ScriptedRunner(always(bad="failed", far="passed", near="passed"), lines=lines)
+
+    found = reproduce(target(), runner, "/tree", OWN)
+
+    assert isinstance(found, Reproduction)
+    assert found.passing == ("near", "far")
