@@ -25,7 +25,7 @@ from atra.core.clock import utc_now
 from atra.core.errors import AtraError, BadInput, StackUnavailable
 from atra.core.records import from_json, to_json
 from atra.core.settings import Settings
-from atra.embedded import Embedded, embedded
+from atra.embedded import Embedded, embedded, open_lock
 from atra.embedded.processes import Identity, Service, alive, identify
 from atra.embedded.supervision import Supervision
 
@@ -354,8 +354,7 @@ def _published(home: Path, info: StackInfo) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _only_one(home: Path) -> Iterator[IO[str]]:
-    (home / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (home / "run" / "stack.lock").open("a") as lock:
+    with open_lock(home / "run" / "stack.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

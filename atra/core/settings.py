@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -60,7 +60,9 @@ class Settings(BaseSettings):
         env_prefix="ATRA_", extra="ignore", env_nested_delimiter="__", hide_input_in_errors=True
     )
 
-    home: Path = Field(default_factory=lambda: Path.home() / ".atra", description="embedded data, sockets, logs")
+    home: Annotated[Path, BeforeValidator(lambda given: given or _own_home())] = Field(
+        default_factory=lambda: _own_home(), description="embedded data, sockets, logs"
+    )
     database_url: PostgresUrl | None = Field(None, description="PostgreSQL; embedded when unset")
     redis_url: RedisUrl | None = Field(None, description="Redis for results, flags and, by default, messages")
     broker_url: SecretStr | None = Field(None, description="broker of its own; the Redis above when unset")
@@ -108,7 +110,11 @@ class Settings(BaseSettings):
 def _toml_file() -> Path:
     if named := os.environ.get("ATRA_CONFIG"):
         return Path(named)
-    return Path(os.environ.get("ATRA_HOME") or Path.home() / ".atra") / "atra.toml"
+    return Path(os.environ.get("ATRA_HOME") or _own_home()) / "atra.toml"
+
+
+def _own_home() -> Path:
+    return Path.home() / ".atra"
 
 
 @cache

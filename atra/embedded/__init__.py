@@ -75,15 +75,28 @@ def embedded(home: Path) -> Iterator[Embedded]:
         StackUnavailable: a program is missing or does not start; the message says which and why.
     """
     here = Home(home.absolute())
-    for folder in (here.path, here.run, here.logs):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with here.users_lock.open("a") as users:
+    with open_lock(here.users_lock) as users:
+        here.logs.mkdir(mode=0o700, exist_ok=True)
         fcntl.flock(users, fcntl.LOCK_SH)
         services = Embedded(here)
         try:
             yield services
         finally:
             services.leave(users)
+
+
+def open_lock(lock: Path) -> IO[str]:
+    """Open a lock in the folder `run` of a home, making both folders, private to the user, where they are missing.
+
+    Raises:
+        StackUnavailable: the home cannot be written to.
+    """
+    try:
+        for folder in (lock.parent.parent, lock.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return lock.open("a")
+    except OSError as error:
+        raise StackUnavailable(f"{error.filename}: {error.strerror}; ATRA_HOME names another folder") from error
 
 
 def _serving(home: Home) -> Serving | None:

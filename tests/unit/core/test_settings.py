@@ -102,3 +102,11 @@ def test_secrets_do_not_show():
         "AUTH canary/value",
     ):
         assert "canary" not in redactor.text(text)
+
+
+def test_an_empty_home_is_none_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The data then lies in the user's home, never in the working directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ATRA_HOME", "")
+
+    assert load_settings().home == tmp_path / ".atra"
