@@ -1,6 +1,7 @@
 """How commands speak: tables and sentences for people, JSON for programs, errors once and clearly."""
 
 import json
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -8,11 +9,24 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from atra.core.errors import as_facts
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class Speech(Console):
+    """A console that tells of a reader who has left by BrokenPipeError, as any other file does.
+
+    Rich would end the process with exit code 1, which says that a repair found nothing.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error anew, for `main` to judge."""
+        raise BrokenPipeError
+
+
+out = Speech(highlight=False)
+err = Speech(stderr=True, highlight=False)
 
 # Codes that steer a terminal, but for tab and line feed, and those that turn the direction of text round.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -47,6 +61,19 @@ def print_error(facts: dict[str, Any], *, as_json: bool) -> None:
 def facts_of(error: BaseException) -> dict[str, Any]:
     """Return an error as facts, see `as_facts`."""
     return dict(as_facts(error))
+
+
+def table(*columns: str) -> Table:
+    """Return an empty table; what is too long for its column goes on in the next line, so no id is cut short."""
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def deaf() -> None:
+    """Let what is still to be written to a reader who has left go nowhere, so that nothing complains at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def age(instant: datetime | None) -> str:

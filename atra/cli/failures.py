@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from atra.cli.console import age, out, plain, print_json
+from atra.cli.console import age, out, plain, print_json, table
 from atra.cli.outcome import exit_code, print_outcome
 from atra.cli.repair import watch
 from atra.cli.session import with_database, with_stack
@@ -52,7 +51,8 @@ def report(
             if not as_json:
                 where = f"run {one.run.id}" if one.run else "no run"
                 out.print(
-                    f"failure [bold]{one.failure.id}[/] seen {one.failure.count} times: {where}; {plain(one.why)}"
+                    f"failure [bold]{one.failure.id}[/] seen {_times(one.failure.count)}: {where}; {plain(one.why)}",
+                    soft_wrap=True,
                 )
             if one.run and (wait or not session.lasting):
                 run = watch(wired, one.run, quiet=as_json)
@@ -79,12 +79,10 @@ def failures(
     if not found:
         out.print("No failures were reported yet.")
         return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("failure", "repository", "state", "seen", "last", "error", "what is done"):
-        table.add_column(column)
+    rows = table("failure", "repository", "state", "seen", "last", "error", "what is done")
     for failure in found:
         said = plain(f"{failure.error_type}: {failure.message}"[:80])
-        table.add_row(
+        rows.add_row(
             failure.id,
             plain(failure.repository),
             failure.state,
@@ -93,7 +91,7 @@ def failures(
             said,
             plain(f"{failure.path}: {failure.reason}"),
         )
-    out.print(table)
+    out.print(rows)
 
 
 def _read(junit: Path | None, traceback: Path | None, repository: str, *, urgent: bool) -> list[Report]:
@@ -113,6 +111,10 @@ def _bytes(path: Path) -> bytes:
             return file.read(MOST_CHARACTERS + 1)
     except OSError as error:
         raise BadReport(f"{path}: {error.strerror}") from error
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _row(failure: Failure) -> dict[str, Any]:

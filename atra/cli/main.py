@@ -13,7 +13,7 @@ import typer
 
 import atra
 from atra.cli import demo, failures, operations, repair, runs
-from atra.cli.console import err, facts_of, print_error
+from atra.cli.console import deaf, err, facts_of, print_error
 from atra.core.errors import AtraError
 from atra.core.logs import configure
 from atra.core.redaction import Redactor
@@ -69,8 +69,11 @@ def run(arguments: Sequence[str]) -> int:
         err.print("interrupted")
         return 130
     except BrokenPipeError:
+        deaf()
         return 0
     except _Complaint as complaint:
+        if not complaint.format_message():  # the help was printed instead
+            return 2
         print_error(
             {"error": complaint.format_message(), "hint": "`atra --help` lists what there is."}, as_json=as_json
         )

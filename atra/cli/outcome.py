@@ -6,7 +6,7 @@ from typing import Any
 from rich.syntax import Syntax
 from rich.table import Table
 
-from atra.cli.console import harmless, out, plain, seconds_between
+from atra.cli.console import harmless, out, plain, seconds_between, table
 from atra.core.records import from_json
 from atra.core.runs import Run, Step
 from atra.meta_architect.records import Choice, Commit, Reproduction, Search, Target, Verification
@@ -109,15 +109,13 @@ def print_outcome(run: Run, steps: list[Step]) -> None:
 
 def timeline(steps: list[Step]) -> Table:
     """Return the run's steps as a table: state, attempt, time, what came out."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("step", "state", "attempt", "time", "what came out"):
-        table.add_column(column)
+    rows = table("step", "state", "attempt", "time", "what came out")
     for step in steps:
         name = step.name if step.name != "try" else f"try {step.shard}"
         colour = {"settled": "green", "leased": "cyan", "failed": "red"}.get(step.state, "dim")
         took = seconds_between(step.started_at, step.settled_at)
-        table.add_row(name, f"[{colour}]{step.state}[/]", str(step.attempt or ""), took, plain(summary(step)))
-    return table
+        rows.add_row(name, f"[{colour}]{step.state}[/]", str(step.attempt or ""), took, plain(summary(step)))
+    return rows
 
 
 def summary(step: Step) -> str:

@@ -49,7 +49,9 @@ def repair(
     budget_usd: Annotated[float, typer.Option(min=0, help="What models may cost.")] = 0.0,
     shards: Annotated[int | None, typer.Option(min=1, max=256, help="Tasks that share the search.")] = None,
     revision: Annotated[str, typer.Option(help="The revision to repair.")] = "HEAD",
-    include_uncommitted: Annotated[bool, typer.Option(help="Repair the working tree as it is on disk.")] = False,
+    include_uncommitted: Annotated[
+        bool, typer.Option("--include-uncommitted", help="Repair the working tree as it is on disk.")
+    ] = False,
     no_commit: Annotated[bool, typer.Option("--no-commit", help="Verify a patch and show it, commit nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -108,6 +110,7 @@ def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
                 show(wired.runs.steps(run.id))
                 time.sleep(_POLL_S)
                 run = wired.runs.get(run.id)
+            show(wired.runs.steps(run.id))
     except KeyboardInterrupt:
         wired.runs.cancel(run.id)
         err.print(f"cancelled run {run.id}")

@@ -3,9 +3,8 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from atra.cli.console import age, out, plain, print_json, seconds_between
+from atra.cli.console import age, out, plain, print_json, seconds_between, table
 from atra.cli.outcome import as_contract, print_outcome, status, timeline
 from atra.cli.session import with_database
 from atra.core.errors import BadInput
@@ -35,14 +34,12 @@ def runs(limit: Annotated[int, typer.Option(min=1, max=1000)] = 20, as_json: Jso
     if not found:
         out.print("No runs yet. `atra repair PATH` makes the first.")
         return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("run", "repository", "status", "started", "took", "why"):
-        table.add_column(column)
+    rows = table("run", "repository", "status", "started", "took", "why")
     for run in found:
         row = _row(run)
         took = seconds_between(run.created_at, run.ended_at)
-        table.add_row(run.id, plain(row["repository"]), row["status"], age(run.created_at), took, plain(row["reason"]))
-    out.print(table)
+        rows.add_row(run.id, plain(row["repository"]), row["status"], age(run.created_at), took, plain(row["reason"]))
+    out.print(rows)
 
 
 def show(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")], as_json: Json = False) -> None:
@@ -107,9 +104,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _print_places(diagnosis: Diagnosis) -> None:
-    table = Table(box=None, pad_edge=False, header_style="dim", title="most suspect places", title_justify="left")
-    for column in ("score", "place", "why"):
-        table.add_column(column)
+    rows = table("score", "place", "why")
     for place in diagnosis.places[:5]:
-        table.add_row(f"{place.score:.2f}", plain(f"{place.path}:{place.line}"), plain("; ".join(place.reasons)))
-    out.print(table)
+        rows.add_row(f"{place.score:.2f}", plain(f"{place.path}:{place.line}"), plain("; ".join(place.reasons)))
+    out.print("most suspect places", rows, sep="\n")

@@ -1,0 +1,72 @@
+"""The command line without a stack: exit codes, and what a person reads when something is amiss."""
+
+import io
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from atra.cli.console import Speech, table
+from atra.cli.stack import _only_one
+from atra.core.errors import StackUnavailable
+
+
+def atra(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with nothing of ATRA's in its environment but what is given."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ATRA_")}
+    command = (sys.executable, "-m", "atra", *arguments)
+    return subprocess.run(command, env={**environment, **more}, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", ["runs", "up"])
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path, command: str):
+    """It is a missing part, told in one sentence, and no bug."""
+    (tmp_path / "file").write_text("")
+
+    done = atra(command, ATRA_HOME=str(tmp_path / "file"))
+
+    assert done.returncode == StackUnavailable.exit_code
+    assert str(tmp_path / "file") in done.stderr
+    assert "ATRA_HOME" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_new_home_is_private(tmp_path: Path):
+    """Also where `atra up` is the first command of all."""
+    with _only_one(tmp_path / "home"):
+        mode = stat.S_IMODE((tmp_path / "home").stat().st_mode)
+
+    assert mode == 0o700
+
+
+def test_no_command_is_told_the_help_alone():
+    """The help is no error, and has no error after it."""
+    done = atra()
+
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "Usage" in done.stdout
+
+
+def test_a_reader_who_leaves_is_told_apart():
+    """`atra runs | head -1` must not end as rich would end it, with the exit code of a repair that found nothing."""
+    read, write = os.pipe()
+    os.close(read)
+    gone = os.fdopen(write, "w", buffering=1)
+
+    with pytest.raises(BrokenPipeError):
+        Speech(file=gone).print("a line")
+
+
+def test_no_id_is_cut_in_a_narrow_table():
+    """What does not fit in a column goes on in the next line."""
+    said = io.StringIO()
+    rows = table("branch")
+    rows.add_row("atra/repair-r9gdra4befu7z")
+
+    Console(file=said, width=12).print(rows)
+
+    assert "".join(said.getvalue().split()) == "branchatra/repair-r9gdra4befu7z"
