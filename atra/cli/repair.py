@@ -13,7 +13,7 @@ from rich.live import Live
 from atra.cli.console import err, plain, print_error, print_json, seconds_between
 from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status, summary, timeline
 from atra.cli.session import with_stack
-from atra.core.errors import AtraError, BadInput
+from atra.core.errors import AtraError, BadInput, DatabaseUnavailable
 from atra.core.records import from_json
 from atra.core.runs import Run, Step
 from atra.core.settings import load_settings
@@ -24,6 +24,7 @@ from workers.targets import make_target
 
 _POLL_S = 0.15
 _GRACE_S = 120.0
+_OUTAGE_S = 30.0  # the stack starts a database that died again within a few seconds
 
 
 class Generator(StrEnum):
@@ -100,17 +101,24 @@ def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
 
     Raises:
         AtraError: it took far longer than its budget; it goes on without this command.
+        DatabaseUnavailable: it was away for long; the run goes on when it is back.
     """
+    answered_at = time.monotonic()
     waiting_until = time.monotonic() + from_json(Target, run.input).budget_s * 2 + _GRACE_S
     try:
         with _progress(quiet) as show:
             while run.state == "open":
                 if time.monotonic() > waiting_until:
                     raise AtraError(f"run {run.id} has not ended; `atra show {run.id}` says how far it is")
-                show(wired.runs.steps(run.id))
-                time.sleep(_POLL_S)
-                run = wired.runs.get(run.id)
-            show(wired.runs.steps(run.id))
+                try:
+                    run = wired.runs.get(run.id)
+                    show(wired.runs.steps(run.id))
+                    answered_at = time.monotonic()
+                except DatabaseUnavailable:
+                    if time.monotonic() > answered_at + _OUTAGE_S:
+                        raise
+                if run.state == "open":
+                    time.sleep(_POLL_S)
     except KeyboardInterrupt:
         wired.runs.cancel(run.id)
         err.print(f"cancelled run {run.id}")
