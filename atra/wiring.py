@@ -62,7 +62,7 @@ class Wiring:
 
     @cached_property
     def scratch(self) -> Path:
-        """Where throw-away trees lie; what a killed worker left there is removed when the next one starts."""
+        """Where throw-away trees lie; what a killed worker left there is removed by the sweeper."""
         return self.settings.home / "scratch"
 
     @cached_property

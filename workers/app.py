@@ -13,7 +13,7 @@ from atra.core.errors import BrokerUnavailable
 from atra.core.logs import configure as configure_logs
 from atra.core.settings import Settings
 from atra.wiring import wiring
-from workers import broker_guard, scratch, signing
+from workers import broker_guard, signing
 
 TASK_MODULES = ("workers.self_repair", "workers.reports", "workers.maintenance")
 
@@ -83,12 +83,6 @@ def _set_up_logging(**_: Any) -> None:
 def _forget_parents_connections(**_: Any) -> None:
     """A connection inherited over a fork belongs to the parent."""
     wiring().after_fork()
-
-
-@worker_ready.connect
-def _clear_scratch(**_: Any) -> None:
-    """Trees may be large, and a worker that was killed left its own."""
-    scratch.clear(wiring().scratch)
 
 
 @worker_ready.connect

@@ -1,8 +1,9 @@
-"""Tasks that keep the rest going: the sweeper, and beat's sign of life."""
+"""Tasks that keep the rest going: the sweeper, what killed workers left, and beat's sign of life."""
 
 import structlog
 
 from atra.wiring import wiring
+from workers import scratch
 from workers.app import app
 from workers.pipelines import send
 from workers.task import AtraTask
@@ -14,12 +15,14 @@ _SHORT = {"soft_time_limit": 100, "time_limit": 120, "ignore_result": True}
 
 @app.task(base=AtraTask, name="maintenance.sweep", **_SHORT)
 def sweep() -> int:
-    """Send every run again of which nothing was heard for too long; return how many."""
+    """Send every run again of which nothing was heard for too long, remove what the dead left; return how many runs."""
     runs = wiring().runs
     due = runs.take_due()
     for run in due:
         log.warning("run sent again", run_id=run.id, dispatches=run.dispatches)
         send(app, runs, run)
+    if removed := scratch.clear(wiring().scratch):
+        log.info("folders of killed workers removed", folders=removed)
     return len(due)
 
 

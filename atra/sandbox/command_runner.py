@@ -107,7 +107,8 @@ class CommandWorkshop:
         self._copy = ""
 
     def __enter__(self) -> "CommandWorkshop":
-        self._copy = tempfile.mkdtemp(prefix="atra-workshop-")
+        # Beside the tree, for whoever throws that away when this process is killed.
+        self._copy = tempfile.mkdtemp(prefix="workshop-", dir=Path(self._tree).parent)
         shutil.copytree(self._tree, self._copy, symlinks=True, dirs_exist_ok=True)
         return self
 
