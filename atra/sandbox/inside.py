@@ -1703,22 +1703,28 @@ def main() -> None:
 
 
 def load_pytest(suite: Suite) -> None:
-    """Import pytest's own plugins and the installed ones, once for all children; none of them is the repository's."""
-    from importlib.metadata import entry_points
+    """Import pytest's own plugins and the installed ones, once for all children; none of them is the repository's.
+
+    With a plugin comes all that its distribution brings, such as hypothesis: pytest would rewrite the assertions in
+    whatever of it is imported later, in every child again.
+    """
+    from importlib.metadata import distributions
 
     from _pytest.config import default_plugins
 
     for name in default_plugins:
         importlib.import_module(f"_pytest.{name}")
-    found: Any = entry_points()
-    for plugin in found.select(group="pytest11") if hasattr(found, "select") else found.get("pytest11", ()):
-        try:
-            name = plugin.value.partition(":")[0]
-            spec = importlib.util.find_spec(name.partition(".")[0])
-            if spec is not None and spec.origin and not suite.owns(spec.origin):
-                importlib.import_module(name)
-        except BaseException:  # a plugin may fail as it likes: pytest will meet it again and say so
-            continue
+    for distribution in distributions():
+        plugins = [entry.value for entry in distribution.entry_points if entry.group == "pytest11"]
+        brought = [file.parts for file in (distribution.files or ()) if file.suffix == ".py"] if plugins else []
+        packages = [parts[0] for parts in brought if parts[1:] == ("__init__.py",)]
+        for name in dict.fromkeys([*(value.partition(":")[0] for value in plugins), *packages]):
+            try:
+                spec = importlib.util.find_spec(name.partition(".")[0])
+                if spec is not None and spec.origin and not suite.owns(spec.origin):
+                    importlib.import_module(name)
+            except BaseException:  # a plugin may fail as it likes: pytest will meet it again and say so
+                continue
 
 
 if __name__ == "__main__":

@@ -405,3 +405,15 @@ def test_what_failing_tests_print_is_not_printed_again(write: Write) -> None:
 
     assert report.complete
     assert outcomes(report) == {"test_it": "failed"}
+
+
+def test_what_installed_plugins_bring_is_not_rewritten_in_every_child(write: Write) -> None:
+    """Rewriting the assertions of hypothesis alone takes longer than a small suite."""
+    tree = write(
+        {
+            "test_it.py": "import hypothesis.core\n\n\ndef test_it():\n"
+            "    assert 'Rewriting' not in type(hypothesis.core.__loader__).__name__\n"
+        }
+    )
+
+    assert outcomes(run(tree)) == {"test_it": "passed"}
