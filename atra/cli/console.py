@@ -64,10 +64,13 @@ def facts_of(error: BaseException) -> dict[str, Any]:
 
 
 def table(*columns: str) -> Table:
-    """Return an empty table; what is too long for its column goes on in the next line, so no id is cut short."""
+    """Return an empty table; what is too long for its column goes on in the next line, so no name is cut short.
+
+    The first column stays whole, for what stands there is copied into the next command.
+    """
     made = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold", no_wrap=not made.columns)
     return made
 
 

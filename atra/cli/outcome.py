@@ -79,9 +79,7 @@ def print_outcome(run: Run, steps: list[Step]) -> None:
     """Print how the run ended: the diff, the tests, where it landed."""
     result = as_contract(run, steps)
     if result["status"] == "fixed":
-        out.print(
-            Syntax(harmless(result["diff"]), "diff", theme="ansi_dark", background_color="default", word_wrap=True)
-        )
+        _print_diff(result["diff"])
         out.print(
             f"[bold green]fixed[/] {plain(', '.join(result['files']))}  [dim]{plain(result['template'])}, "
             f"candidate {result['rank']}, confidence {result['confidence']:.2f}[/]"
@@ -95,7 +93,7 @@ def print_outcome(run: Run, steps: list[Step]) -> None:
             out.print(f"commit [bold]{result['commit'][:12]}[/] on branch [bold]{plain(result['branch'])}[/]")
     else:
         colour = {"nothing_to_repair": "green", "not_fixed": "yellow"}.get(result["status"], "red")
-        out.print(f"[bold {colour}]{result['status'].replace('_', ' ')}[/]: {plain(run.reason or '')}")
+        out.print(f"[bold {colour}]{result['status'].replace('_', ' ')}[/]: {plain(run.reason or '')}", soft_wrap=True)
     for test, why in result["set_aside"].items():
         out.print(f"[dim]set aside: {plain(test)} ({plain(why)})[/]")
     for warning in result["warnings"]:
@@ -105,6 +103,14 @@ def print_outcome(run: Run, steps: list[Step]) -> None:
             f"[dim]{result['candidates_tried']} candidates, {result['candidates_per_second']} a second, "
             f"{result['seconds']} s in all; run {run.id}[/]"
         )
+
+
+def _print_diff(diff: str) -> None:
+    """Print a diff in colours, or, where no terminal reads it, line for line as `git apply` takes it."""
+    if out.is_terminal:
+        out.print(Syntax(harmless(diff), "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+    else:
+        out.print(plain(diff), soft_wrap=True)
 
 
 def timeline(steps: list[Step]) -> Table:

@@ -96,7 +96,7 @@ def open_lock(lock: Path) -> IO[str]:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return lock.open("a")
     except OSError as error:
-        raise StackUnavailable(f"{error.filename}: {error.strerror}; ATRA_HOME names another folder") from error
+        raise StackUnavailable(f"{error.filename}: {error.strerror}; set ATRA_HOME to a folder of yours") from error
 
 
 def _serving(home: Home) -> Serving | None:

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from atra.cli.console import Speech, table
+from atra.cli.outcome import _print_diff
 from atra.cli.stack import _only_one
 from atra.core.errors import StackUnavailable
 
@@ -61,12 +62,22 @@ def test_a_reader_who_leaves_is_told_apart():
         Speech(file=gone).print("a line")
 
 
-def test_no_id_is_cut_in_a_narrow_table():
-    """What does not fit in a column goes on in the next line."""
+def test_no_name_is_cut_in_a_narrow_table():
+    """What does not fit in a column goes on in the next line; the first column, of ids, stays whole."""
     said = io.StringIO()
-    rows = table("branch")
-    rows.add_row("atra/repair-r9gdra4befu7z")
+    rows = table("run", "branch")
+    rows.add_row("r9gdra4befu7z", "atra/repair-r9gdra4befu7z")
 
-    Console(file=said, width=12).print(rows)
+    Console(file=said, width=30).print(rows)
 
-    assert "".join(said.getvalue().split()) == "branchatra/repair-r9gdra4befu7z"
+    assert "r9gdra4befu7z " in said.getvalue()
+    assert "".join(said.getvalue().split()) == "runbranchr9gdra4befu7zatra/repair-r9gdra4befu7z"
+
+
+def test_a_diff_in_a_pipe_is_whole(capsys: pytest.CaptureFixture[str]):
+    """A line longer than a terminal is wide is not broken: `git apply` must be able to read it."""
+    diff = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-[x]\n+" + "word " * 40 + "\n"
+
+    _print_diff(diff)
+
+    assert capsys.readouterr().out.startswith(diff)
