@@ -17,6 +17,7 @@ INSIDE = Path(__file__).with_name("inside.py")
 INSIDE_AT = "/run/atra/inside.py"
 
 _LAST_WORDS_S = 1.0
+_PAUSE_S = 0.05  # what is printed in one go comes within it
 
 
 def policy_for(
@@ -101,11 +102,13 @@ class Inside:
         return message
 
     def printed(self) -> str:
-        """Return the end of what was printed inside; waits a moment for it when there is nothing yet."""
+        """Return the end of what was printed inside; waits a moment while it is nothing or still grows."""
         until = time.monotonic() + _LAST_WORDS_S
-        while not self.box.output() and time.monotonic() < until:
-            time.sleep(0.02)
-        return self.box.output()[-4096:].decode(errors="replace").strip()
+        before, said = b"", self.box.output()
+        while (not said or said != before) and time.monotonic() < until:
+            time.sleep(_PAUSE_S)
+            before, said = said, self.box.output()
+        return said[-4096:].decode(errors="replace").strip()
 
     def close(self) -> None:
         """End the box."""
