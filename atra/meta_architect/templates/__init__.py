@@ -78,6 +78,7 @@ TEMPLATES: tuple[Template, ...] = (
     Template("moved", "statement", 40, statements.moved),
     Template("branch", "statement", 20, statements.branch),
     Template("kept-result", "statement", 40, statements.kept_result),
+    Template("awaited", "call", 60, calls.awaited),
     Template("mutation", "statement", 30, statements.mutation),
     Template("mutable-default", "statement", 40, statements.mutable_default),
     Template("changed-while-iterated", "statement", 40, exceptions.changed_while_iterated),

@@ -195,6 +195,18 @@ def called(spot: Spot) -> Iterator[Proposal]:
             yield spot.put(node, f"{spot.text(node)}()", 1 if isinstance(node, ast.Attribute) else 0.5)
 
 
+def awaited(spot: Spot) -> Iterator[Proposal]:
+    """`job()` -> `await job()`, `await job()` -> `job()`: a coroutine is not awaited, or what is no coroutine is."""
+    if not isinstance(spot.function, ast.AsyncFunctionDef):
+        return
+    coroutine = any("coroutine" in message for _, message in spot.clues.errors)
+    for node in spot.each(ast.Call):
+        if not isinstance(spot.parent(node), ast.Await):
+            yield spot.put(node, f"await {spot.text(node)}", 3 if coroutine else 1)
+    for waiting in spot.each(ast.Await):
+        yield spot.put(waiting, spot.text(waiting.value))
+
+
 def extremum(spot: Spot) -> Iterator[Proposal]:
     """`best = x` -> `best = max(best, x)`, `return x` -> `return max(x, 0)`: the best so far or a bound is missing."""
     match spot.statement:

@@ -164,6 +164,9 @@ WHOLE: tuple[tuple[str, int, str, str], ...] = (
         "class A:\n    def __init__(self, a):\n        pass\n",
         "class A:\n    def __init__(self, a):\n        self.a = a\n        pass\n",
     ),
+    ("awaited", 2, "async def f(a):\n    return a.get(1)\n", "async def f(a):\n    return await a.get(1)\n"),
+    ("awaited", 2, "async def f(a):\n    return a.get(1).x\n", "async def f(a):\n    return (await a.get(1)).x\n"),
+    ("awaited", 2, "async def f(a):\n    await a.close()\n", "async def f(a):\n    a.close()\n"),
     ("inserted-jump", 2, "def f(a):\n    b = a", "def f(a):\n    b = a\n    return b"),
     (
         "method",
@@ -213,6 +216,11 @@ def test_a_template_rearranges_lines(name: str, line: int, before: str, after: s
 def test_a_template_for_an_error_is_silent_without_it(name: str) -> None:
     """Without an error of its kind such a template proposes nothing."""
     assert results(name, IN_FUNCTION.format("x = a[n] / b.size"), 2) == set()
+
+
+def test_nothing_is_awaited_where_nothing_can_be() -> None:
+    """A plain function has no await."""
+    assert results("awaited", IN_FUNCTION.format("x = a.get(b)"), 2) == set()
 
 
 def test_an_import_goes_to_the_top_of_the_file() -> None:
