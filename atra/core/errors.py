@@ -5,6 +5,7 @@
     │   ├── DatabaseUnavailable
     │   ├── BrokerUnavailable
     │   ├── LeaseLost              another worker holds the step now
+    │   ├── ModelUnavailable       a model did not answer, or is overloaded
     │   └── BoxFailed              a sandbox did not start or broke off
     └── Permanent                  the same answer every time
         ├── BadInput               what was given cannot be used (exit code 2)
@@ -12,11 +13,16 @@
         │   ├── NoTests, UnknownTest, CommandNotFound, TestsHang, TargetBroken, InterpreterUnusable
         │   └── BadReport
         ├── MissingPart            a part ATRA needs is not here (exit code 3)
-        │   └── SandboxUnavailable, StackUnavailable
+        │   ├── SandboxUnavailable, StackUnavailable
+        │   └── NoModel, KeyRefused    no model is configured, or its key is not taken
+        ├── ModelRejected          a model will not take this request
         ├── RunConflict            the open run of a failure is another one
         ├── BranchMoved            the branch to write holds something else
         ├── RevertConflict         a commit cannot be undone without a person
         └── ProtectedPath          a patch touches what no patch may touch
+
+    BaseException
+    └── BudgetSpent                money, tokens or calls are used up; no `except Exception` catches it
 
 An error carries facts, not prose: its arguments are JSON values and its message is its docstring's first line with
 the arguments filled in, so it survives pickling, a result backend and a database row.
@@ -56,6 +62,12 @@ class BrokerUnavailable(Transient):
 
 class LeaseLost(Transient):
     """Step {1} of run {0} is held by another worker now."""
+
+
+class ModelUnavailable(Transient):
+    """The model {0} did not answer: {1}"""
+
+    hint = "Is its server running, and its address in atra.toml right?"
 
 
 class BoxFailed(Transient):
@@ -155,6 +167,22 @@ class StackUnavailable(MissingPart):
     hint = "`atra doctor` says what is missing."
 
 
+class NoModel(MissingPart):
+    """No model is configured, and {0} needs one."""
+
+    hint = "Name one in atra.toml under [models.NAME]; docs/models.md shows how."
+
+
+class KeyRefused(MissingPart):
+    """The model {0} did not take the key: {1}"""
+
+    hint = "Set its api_key in atra.toml, or ATRA_MODELS__NAME__API_KEY."
+
+
+class ModelRejected(Permanent):
+    """The model {0} does not take this request: {1}"""
+
+
 class RunConflict(Permanent):
     """Failure {0} is already being worked on by run {1}."""
 
@@ -171,6 +199,17 @@ class RevertConflict(Permanent):
 
 class ProtectedPath(Permanent):
     """A patch may not change {0}."""
+
+
+class BudgetSpent(BaseException):
+    """The budget of {0} is spent: {1} of {2} are used or reserved, and {3} more would be needed.
+
+    It is no `Exception`, so that only code that names it goes on after it. The arguments are what the budget is for
+    (`this call`, `run r…`, `today`), and amounts with their unit.
+    """
+
+    def __str__(self) -> str:
+        return (type(self).__doc__ or "").partition("\n")[0].format(*self.args)
 
 
 def as_facts(error: BaseException) -> dict[str, object]:

@@ -40,6 +40,28 @@ PostgresUrl = Annotated[SecretStr, _begins_with("postgresql", "postgres", "postg
 RedisUrl = Annotated[SecretStr, _begins_with("redis", "rediss", "redis+socket")]
 
 
+class ModelSettings(BaseModel):
+    """One model ATRA may ask, as `[models.NAME]` in `atra.toml`. Without an entry no model is ever asked.
+
+    `openai` speaks the Responses API, `openai-compatible` Chat Completions at `base_url`, `anthropic` Messages, `local`
+    loads the folder `model` with transformers. Prices are in US dollars per million tokens; unset, those of ATRA's own
+    table count, and a model that is not in it is not asked unless it is local or its server is on this machine.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    provider: Literal["openai", "openai-compatible", "anthropic", "local"]
+    model: Annotated[str, Field(min_length=1)]
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    input_usd: Annotated[float, Field(ge=0)] | None = None
+    output_usd: Annotated[float, Field(ge=0)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=64)] = 8192
+    context_tokens: Annotated[int, Field(ge=1024)] = 32_768
+    effort: Literal["none", "low", "medium", "high"] | None = None
+    timeout_s: Seconds = 120.0
+
+
 class RepositorySettings(BaseModel):
     """One repository ATRA may repair, as `[repositories.NAME]` in `atra.toml`."""
 
@@ -50,6 +72,12 @@ class RepositorySettings(BaseModel):
     python: Path | None = None
     protected: tuple[str, ...] = ()  # glob patterns no patch may touch, besides the standing ones
     allowed: tuple[str, ...] = ()  # glob patterns lifted from the standing protection
+    policy: Literal["branch", "merge", "push"] = "branch"  # how far a repair's commit goes by itself
+    merge_into: str | None = None  # the branch that `merge` moves; the checked out one unless said
+    remote: str = "origin"  # where `push` sends the branch
+    pull_request: bool = False  # whether `push` also opens one at the forge
+    forge_url: str = "https://api.github.com"
+    on_regression: Literal["revert", "report"] = "revert"  # when a failure comes back although its fix is in
 
 
 class Settings(BaseSettings):
@@ -85,6 +113,15 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(5, description="tries of one step before it is poison")
     max_open_runs: Annotated[int, Field(ge=1)] = Field(50, description="open runs beyond which reports start no repair")
 
+    samples: Annotated[int, Field(ge=1, le=32)] = Field(4, description="one-shot proposals asked for in one repair")
+    agent_steps: Annotated[int, Field(ge=1, le=500)] = Field(40, description="tool calls one agent may make")
+    agent_tokens: Annotated[int, Field(ge=1000)] = Field(400_000, description="tokens one agent may use")
+    call_usd: Annotated[float, Field(gt=0)] = Field(0.50, description="what one call of a model may cost")
+    run_usd: Annotated[float, Field(gt=0)] = Field(2.00, description="what the models of one run may cost")
+    day_usd: Annotated[float, Field(gt=0)] = Field(20.00, description="what all models may cost in one day, UTC")
+    forge_token: SecretStr | None = Field(None, description="opens pull requests at the forge")
+
+    models: dict[str, ModelSettings] = {}
     repositories: dict[str, RepositorySettings] = {}
 
     @classmethod
@@ -102,7 +139,8 @@ class Settings(BaseSettings):
     def redactor(self) -> Redactor:
         """Return a redactor that knows every secret in these settings, and the passwords in its addresses."""
         fields = (getattr(self, name) for name in type(self).model_fields)
-        secrets = [field.get_secret_value() for field in fields if isinstance(field, SecretStr)]
+        keys = (model.api_key for model in self.models.values())
+        secrets = [field.get_secret_value() for field in (*fields, *keys) if isinstance(field, SecretStr)]
         passwords = [urlsplit(secret).password or "" for secret in secrets if "://" in secret]
         return Redactor([*secrets, *passwords, *map(unquote, passwords)])
 

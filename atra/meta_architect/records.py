@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from atra.core.edits import Patch
 from atra.sandbox.reports import TestResult
@@ -29,6 +30,7 @@ class Target:
     allowed: tuple[str, ...] = ()
     generator: str = "auto"
     budget_s: float = 300.0
+    budget_usd: float = 2.0  # what models may cost in this run
     suspect: str = ""
     seed: int = 0
 
@@ -77,13 +79,18 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A patch somebody proposes. `score` orders the stream, larger first; `template` names what made it."""
+    """A patch somebody proposes. `score` orders the stream, larger first; `template` names what made it.
+
+    `generator` is `templates`, or `model/NAME` for what a model wrote; then `template` is `one-shot`, `agent` or
+    `seeded`. An edit of a file that the base does not have makes it: characters [0, 0) of nothing become its text.
+    """
 
     patch: Patch
     template: str
     path: str
     line: int
     score: float
+    generator: str = "templates"
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,36 @@ class Search:
     best: Plausible | None = None  # the candidate that turned most failing tests green without being plausible
     best_fixed: int = 0
     exhausted: bool = False  # the stream ended before the budget did
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One patch that a model wrote, and what its tests said; or why there is none.
+
+    `unapplied`: its edits fit nowhere, also when asked a second time; `outside`: it would change what no patch may;
+    `empty`: no edit came (a refusal, a cut reply); else as in `Trial`.
+    """
+
+    model: str
+    template: str  # one-shot, agent, seeded
+    verdict: Literal["plausible", "failed", "broke", "hung", "died", "invalid", "unapplied", "outside", "empty"]
+    fixed: int = 0  # failing tests that it turns green
+    why: str = ""
+    diff: str = ""
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What one sample or one agent came to. `skipped` says why nothing was asked (a repair was found, no money)."""
+
+    plausible: tuple[Plausible, ...] = ()
+    made: tuple[Proposal, ...] = ()
+    skipped: str = ""
+    calls: int = 0
+    tokens: int = 0
+    cost_usd: float = 0.0
+    tried: int = 0  # candidates of a search that a near miss seeded
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Failure:
     id: str
     fingerprint: str
     repository: str
-    state: Literal["open", "repaired", "closed"]
+    state: Literal["open", "repaired", "regressed", "closed"]
     error_type: str
     message: str
     origin: Origin

@@ -1,14 +1,18 @@
 """Every table of ATRA, under one metadata. Instants are kept by the database's own clock, in UTC."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     DateTime,
+    Float,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -45,7 +49,7 @@ failures = Table(
     Column("latest", JSONB, nullable=False),  # the newest report, redacted
     Column("first_seen_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Column("last_seen_at", DateTime(timezone=True), nullable=False, server_default=_now),
-    CheckConstraint("state IN ('open', 'repaired', 'closed')", name="state"),
+    CheckConstraint("state IN ('open', 'repaired', 'regressed', 'closed')", name="state"),
     Index("uq_failures_repository_fingerprint", "repository", "fingerprint", unique=True),
     Index("ix_failures_last_seen_at", "last_seen_at"),
 )
@@ -92,4 +96,42 @@ steps = Table(
     Column("settled_at", DateTime(timezone=True)),
     CheckConstraint("state IN ('ready', 'leased', 'settled', 'failed')", name="state"),
     CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="leased_until"),
+)
+
+model_calls = Table(
+    "model_calls",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="SET NULL")),
+    Column("purpose", Text, nullable=False),  # what it was for: ask, agent, plan, judge, …
+    Column("name", Text, nullable=False),  # as configured
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),  # as the provider names it; the version that answered once it has
+    Column("state", Text, nullable=False, server_default="reserved"),
+    Column("reserved_usd", Numeric(16, 9), nullable=False),  # the most it can cost; counts until the cost is known
+    Column("cost_usd", Numeric(16, 9)),
+    Column("reserved_tokens", Integer, nullable=False),
+    Column("input_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("cached_input_tokens", Integer),
+    Column("reasoning_tokens", Integer),
+    Column("finish", Text),
+    Column("error", Text),
+    Column("seconds", Float),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("settled_at", DateTime(timezone=True)),
+    CheckConstraint("state IN ('reserved', 'settled', 'lost')", name="state"),
+    Index("ix_model_calls_created_at", "created_at"),
+    Index("ix_model_calls_run_id", "run_id"),
+)
+
+events = Table(  # what an agent did, one row per turn, in order; enough to go on after a kill, and to be replayed
+    "events",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("event", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
 )
