@@ -1,0 +1,1 @@
+"""Which path a failure takes: pure decisions, each with all its reasons."""
