@@ -51,7 +51,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pyseccomp": ("atra.sandbox.seccomp",),
     "pytest": ("atra.sandbox.inside", "atra.integrations.pytest"),
     "_pytest": ("atra.sandbox.inside",),
-    "redis": ("atra.storage.signals", "atra.cli.doctor", "workers.broker_guard"),
+    "redis": ("atra.storage.signals", "atra.storage.channel", "atra.cli.doctor", "workers.broker_guard"),
     "rich": ("atra.cli",),
     "sentence_transformers": ("atra.semantic_cache",),
     "sqlalchemy": ("atra.storage", "atra.wiring", "migrations"),
