@@ -15,8 +15,12 @@ _SHORT = {"soft_time_limit": 100, "time_limit": 120, "ignore_result": True}
 
 @app.task(base=AtraTask, name="maintenance.sweep", **_SHORT)
 def sweep() -> int:
-    """Send every run again of which nothing was heard for too long, remove what the dead left; return how many runs."""
+    """Send every run again of which nothing was heard for too long, remove what the dead left; return how many runs.
+
+    Runs whose deadline has passed go on without what is missing.
+    """
     runs = wiring().runs
+    runs.excuse_overdue()
     due = runs.take_due()
     for run in due:
         log.warning("run sent again", run_id=run.id, dispatches=run.dispatches)

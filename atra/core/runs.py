@@ -16,7 +16,11 @@ def new_id(prefix: str) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """One flow, from the asking to its end. `due_at` is when it is sent again if nothing is heard of it."""
+    """One flow, from the asking to its end.
+
+    `due_at` is when it is sent again if nothing is heard of it; `deadline_at` when it goes on without the steps that
+    may be excused.
+    """
 
     id: str
     kind: str
@@ -28,18 +32,23 @@ class Run:
     cancel_requested: bool
     dispatches: int
     due_at: datetime
+    deadline_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a run. Shards of one name share a position; a position starts when all before it are settled."""
+    """One step of a run. Shards of one name share a position; a position starts when all before it are settled.
+
+    One that is `excusable` never ends its run: where it fails, is poison, or is late, it settles with an `Excused`.
+    """
 
     run_id: str
     name: str
     shard: int
     position: int
+    excusable: bool
     state: Literal["ready", "leased", "settled", "failed"]
     attempt: int
     fence: int
@@ -61,6 +70,14 @@ class Claim:
     shard: int
     attempt: int
     fence: int
+    excusable: bool = False
+
+
+@dataclass(frozen=True)
+class Excused:
+    """The output of a step that the run went on without."""
+
+    excused: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +109,14 @@ class Pulse:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a flow: (name, number of shards) in order."""
+    """The steps of a flow: (name, number of shards) in order.
+
+    Args:
+        excusable: names of steps that the flow can go on without.
+        deadline_s: how long after its opening the flow goes on without those that are not settled.
+    """
 
     kind: str
     steps: tuple[tuple[str, int], ...] = field(default=())
+    excusable: frozenset[str] = frozenset()
+    deadline_s: float | None = None

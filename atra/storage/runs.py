@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from atra.core.errors import LeaseLost, RunConflict, UnknownRun
-from atra.core.runs import Claim, Ending, Plan, Pulse, Refusal, Run, Step
+from atra.core.records import to_json
+from atra.core.runs import Claim, Ending, Excused, Plan, Pulse, Refusal, Run, Step
 from atra.storage.database import storable, transaction
 from atra.storage.tables import runs, steps
 
@@ -41,11 +42,19 @@ class RunStore:
             RunConflict: the failure has another open run.
         """
         rows = [
-            {"run_id": run_id, "name": name, "shard": shard, "position": position}
+            {
+                "run_id": run_id,
+                "name": name,
+                "shard": shard,
+                "position": position,
+                "excusable": name in plan.excusable,
+            }
             for position, (name, shards) in enumerate(plan.steps)
             for shard in range(shards)
         ]
-        row = {"id": run_id, "kind": plan.kind, "input": dict(given), "failure_id": failure_id}
+        row: dict[str, Any] = {"id": run_id, "kind": plan.kind, "input": dict(given), "failure_id": failure_id}
+        if plan.deadline_s is not None:
+            row["deadline_at"] = _after(plan.deadline_s)
         try:
             with transaction(self._engine) as db:
                 opened = db.execute(insert(runs).values(row).on_conflict_do_nothing(index_elements=[runs.c.id]))
@@ -108,7 +117,8 @@ class RunStore:
     ) -> Claim | Refusal:
         """Take the step for `lease_s` seconds, or say why it cannot be taken now.
 
-        A lease that ran out counts as an attempt; the attempt after the last one allowed ends the run as `error`.
+        A lease that ran out counts as an attempt; the attempt after the last one allowed ends the run as `error`, or,
+        where the step is excusable, settles it as excused.
         """
         this = and_(steps.c.run_id == run_id, steps.c.name == name, steps.c.shard == shard)
         with transaction(self._engine) as db:
@@ -118,6 +128,9 @@ class RunStore:
             step = db.execute(select(steps, (steps.c.lease_until > _now).label("held")).where(this)).one()
             if why := _refusal(db, run_row, step):
                 return Refusal(why)  # type: ignore[arg-type]
+            if step.excusable and (why := _excuse(step, run_row, db, max_attempts)):
+                _settle_excused(db, this, why)
+                return Refusal("settled")
             if step.attempt >= max_attempts:
                 reason = f"step {name} ended without a result {step.attempt} times; it is not tried again"
                 last = step.error or {}
@@ -140,7 +153,7 @@ class RunStore:
                 .returning(steps.c.attempt, steps.c.fence)
             ).one()
             _set_due(db, run_id, _first_lease_end(run_id))
-        return Claim(_run(run_row), name, shard, taken.attempt, taken.fence)
+        return Claim(_run(run_row), name, shard, taken.attempt, taken.fence, step.excusable)
 
     def heartbeat(self, claim: Claim, lease_s: float, progress: Mapping[str, Any] | None = None) -> Pulse:
         """Extend the lease and write down how far the work is; learn whether it is still ours and still wanted."""
@@ -188,6 +201,41 @@ class RunStore:
                 .where(runs.c.id == claim.run.id, runs.c.state == "open")
                 .values(due_at=_after(self._patience_s))
             )
+
+    def excuse_overdue(self, limit: int = 100) -> int:
+        """Settle, as excused, what is late in runs whose deadline has passed; return how many runs go on now.
+
+        Who still works on such a step has lost it. Only steps whose turn has come are excused here; a later one is when
+        it is claimed.
+        """
+        earlier = steps.alias()
+        waiting = exists().where(
+            earlier.c.run_id == steps.c.run_id, earlier.c.position < steps.c.position, earlier.c.state != "settled"
+        )
+        late = (
+            select(runs.c.id)
+            .where(runs.c.state == "open", runs.c.deadline_at <= _now)
+            .where(exists().where(steps.c.run_id == runs.c.id, _unsettled_excusable(), ~waiting))
+            .order_by(runs.c.deadline_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        with transaction(self._engine) as db:
+            ids = list(db.execute(late).scalars())
+            turn = and_(steps.c.run_id.in_(ids), _unsettled_excusable(), ~waiting)
+            _settle_excused(db, turn, "the deadline passed")
+            db.execute(update(runs).where(runs.c.id.in_(ids)).values(due_at=_now))
+        return len(ids)
+
+    def excuse(self, claim: Claim, why: str) -> None:
+        """Settle an excusable step that failed; the run goes on without it.
+
+        Raises:
+            LeaseLost: another worker took the step, or the run went on without it; nothing was written.
+        """
+        with transaction(self._engine) as db:
+            if not _settle_excused(db, _held(claim), why):
+                raise LeaseLost(claim.run.id, claim.name)
 
     def fail(self, claim: Claim, error: Mapping[str, Any], ending: Ending) -> None:
         """End the run because this step cannot succeed.
@@ -272,6 +320,34 @@ def _refusal(db: Connection, run: Row[Any], step: Row[Any]) -> str | None:
         steps.c.run_id == run.id, steps.c.position < step.position, or_(steps.c.state != "settled")
     )
     return "early" if db.execute(select(earlier)).scalar_one() else None
+
+
+def _unsettled_excusable() -> ColumnElement[bool]:
+    return and_(steps.c.excusable, steps.c.state != "settled")
+
+
+def _excuse(step: Row[Any], run: Row[Any], db: Connection, max_attempts: int) -> str:
+    """Return why a step that may be excused is not given out any more; nothing where it is."""
+    if step.attempt >= max_attempts:
+        last = (step.error or {}).get("error", "")
+        return f"it ended without a result {step.attempt} times" + (f"; the last time: {last:.200}" if last else "")
+    late = run.deadline_at is not None and db.execute(select(run.deadline_at <= _now)).scalar_one()
+    return "the deadline passed" if late else ""
+
+
+def _settle_excused(db: Connection, these: ColumnElement[bool], why: str) -> int:
+    """Settle steps without their work; a later fence keeps whoever still works on one from writing."""
+    return db.execute(
+        update(steps)
+        .where(these)
+        .values(
+            state="settled",
+            fence=steps.c.fence + 1,
+            output=to_json(Excused(storable(why))),
+            lease_until=None,
+            settled_at=_now,
+        )
+    ).rowcount
 
 
 def _held(claim: Claim) -> ColumnElement[bool]:
