@@ -138,3 +138,49 @@ events = Table(  # what an agent did, one row per turn, in order; enough to go o
     Column("event", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
 )
+
+ballots = Table(  # what each seat of a war-room said, once a round
+    "ballots",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("expert", Text, primary_key=True),
+    Column("round", SmallInteger, primary_key=True),
+    Column("ballot", JSONB, nullable=False),
+    Column("late", Boolean, nullable=False),  # it came after the deadline or the decision
+    Column("cast_at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
+decisions = Table(  # one a room, whoever reduces it first
+    "decisions",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("decision", JSONB, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
+judgements = Table(  # whether an expert's first choice was what the sandbox later proved; weights are sums of these
+    "judgements",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("expert", Text, primary_key=True),
+    Column("task", Text, nullable=False),
+    Column("right", Boolean, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("options", Integer, nullable=False),
+    Column("judged_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("ix_judgements_expert_task", "expert", "task"),
+)
+
+paths = Table(  # what the orchestrator decided of a failure, with all it knew
+    "paths",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("failure_id", Text, ForeignKey("failures.id", ondelete="CASCADE"), nullable=False),
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="SET NULL")),  # what was started
+    Column("name", Text, nullable=False),
+    Column("reasons", JSONB, nullable=False),
+    Column("situation", JSONB, nullable=False),
+    Column("taken_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("ix_paths_failure_id_taken_at", "failure_id", "taken_at"),
+    Index("ix_paths_run_id", "run_id"),
+)

@@ -1,0 +1,137 @@
+"""What war-rooms leave behind: ballots, one decision each, and how right each expert turned out to be."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Engine, Integer, Row, and_, cast, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from atra.core.records import from_json, to_json
+from atra.storage.database import transaction
+from atra.storage.tables import ballots, decisions, judgements, runs
+from atra.war_room.records import Ballot, Decision
+
+_now = func.clock_timestamp()
+
+
+@dataclass(frozen=True)
+class Record:
+    """How an expert did at one kind of task: ballots judged, how many were right, and the sum of Brier scores.
+
+    `chance` is the sum, over the judged, of the chance that a blind choice among the options would have been right.
+    """
+
+    judged: int
+    right: int
+    brier: float
+    chance: float
+
+
+class RoomStore:
+    """Keeps ballots and decisions. Ballots are kept as they come: redacting them is the caller's part."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def cast(self, run_id: str, ballot: Ballot) -> Ballot:
+        """Keep a ballot, and return it as it stands now: when it was cast, and whether it was late.
+
+        Late is what comes after the room's deadline, after its decision, or after its end. An expert's first ballot of
+        a round stays, so a task delivered twice votes once; a person may change theirs while the room is open.
+        """
+        room = select(
+            func.coalesce(
+                func.bool_or(
+                    or_(
+                        runs.c.state == "ended",
+                        and_(runs.c.deadline_at.is_not(None), runs.c.deadline_at <= _now),
+                        exists().where(decisions.c.run_id == run_id),
+                    )
+                ),
+                True,
+            )
+        ).where(runs.c.id == run_id)
+        late = room.scalar_subquery()
+        row = {"run_id": run_id, "expert": ballot.expert, "round": ballot.round, "ballot": to_json(ballot)}
+        put = insert(ballots).values({**row, "late": late})
+        changed = {"ballot": put.excluded.ballot, "late": put.excluded.late, "cast_at": _now}
+        by_person = and_(put.excluded.ballot["kind"].astext == "person", ~put.excluded.late)
+        with transaction(self._engine) as db:
+            db.execute(
+                put.on_conflict_do_update(index_elements=list(ballots.primary_key), set_=changed, where=by_person)
+            )
+            this = and_(ballots.c.run_id == run_id, ballots.c.expert == ballot.expert, ballots.c.round == ballot.round)
+            return _ballot(db.execute(select(ballots).where(this)).one())
+
+    def ballots(self, run_id: str) -> list[Ballot]:
+        """Return every ballot of the room, in order of round and expert."""
+        query = select(ballots).where(ballots.c.run_id == run_id).order_by(ballots.c.round, ballots.c.expert)
+        with transaction(self._engine) as db:
+            return [_ballot(row) for row in db.execute(query)]
+
+    def decide(self, run_id: str, decision: Decision) -> Decision:
+        """Keep the room's decision unless there is one already; return the one that counts."""
+        put = insert(decisions).values(run_id=run_id, decision=to_json(decision))
+        with transaction(self._engine) as db:
+            db.execute(put.on_conflict_do_nothing(index_elements=[decisions.c.run_id]))
+            kept = db.execute(select(decisions.c.decision).where(decisions.c.run_id == run_id)).scalar_one()
+        return from_json(Decision, kept)
+
+    def decision(self, run_id: str) -> Decision | None:
+        """Return the room's decision, if there is one by now."""
+        with transaction(self._engine) as db:
+            kept = db.execute(select(decisions.c.decision).where(decisions.c.run_id == run_id)).scalar_one_or_none()
+        return None if kept is None else from_json(Decision, kept)
+
+    def judge(
+        self, run_id: str, task: str, right: Mapping[str, bool], cast_ballots: Iterable[Ballot], options: int
+    ) -> None:
+        """Keep whether each expert's first choice was right; what was judged once stays as it is.
+
+        Args:
+            task: the kind of question, for experts differ in what they are good at.
+            right: by expert.
+            cast_ballots: where their probabilities stand; the latest of an expert counts.
+            options: among how many they chose.
+        """
+        said = {ballot.expert: ballot for ballot in sorted(cast_ballots, key=lambda one: one.round)}
+        rows = [
+            {
+                "run_id": run_id,
+                "expert": expert,
+                "task": task,
+                "right": was_right,
+                "probability": said[expert].probability,
+                "options": options,
+            }
+            for expert, was_right in sorted(right.items())
+            if expert in said
+        ]
+        if rows:
+            with transaction(self._engine) as db:
+                db.execute(insert(judgements).on_conflict_do_nothing(), rows)
+
+    def records(self, task: str) -> dict[str, Record]:
+        """Return how each expert did at this kind of task so far."""
+        hit = cast(judgements.c.right, Integer)
+        query = (
+            select(
+                judgements.c.expert,
+                func.count(),
+                func.sum(hit),
+                func.sum(func.power(judgements.c.probability - hit, 2)),
+                func.sum(1.0 / judgements.c.options),
+            )
+            .where(judgements.c.task == task)
+            .group_by(judgements.c.expert)
+        )
+        with transaction(self._engine) as db:
+            return {
+                expert: Record(int(count), int(right), float(brier), float(chance))
+                for expert, count, right, brier, chance in db.execute(query)
+            }
+
+
+def _ballot(row: Row[Any]) -> Ballot:
+    return replace(from_json(Ballot, row.ballot), cast_at=row.cast_at, late=row.late)
