@@ -4,8 +4,12 @@ Offsets count characters of the file's decoded text with its line ends kept, so 
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 @dataclass(frozen=True, order=True)
@@ -36,6 +40,29 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
         parts += text[at : edit.start], edit.text
         at = edit.end
     return "".join(parts) + text[at:]
+
+
+def edits_between(path: str, before: str, after: str) -> tuple[Edit, ...]:
+    """Return the edits of whole lines that make `after` of `before`; none where they are the same.
+
+    A line ends with `\\n`, `\\r\\n` or `\\r`, which is part of it. What begins and ends both texts alike is left alone.
+    """
+    old, new = _LINE.findall(before), _LINE.findall(after)
+    first = _shared(old, new)
+    last = _shared(old[first:][::-1], new[first:][::-1])
+    old_part, new_part = old[first : len(old) - last], new[first : len(new) - last]
+    starts = list(accumulate(map(len, old), initial=0))
+    changes = difflib.SequenceMatcher(None, old_part, new_part, autojunk=False).get_opcodes()
+    return tuple(
+        Edit(path, starts[first + i], starts[first + j], "".join(new_part[k:m]))
+        for kind, i, j, k, m in changes
+        if kind != "equal"
+    )
+
+
+def _shared(one: list[str], other: list[str]) -> int:
+    """Return how many items both lists begin with."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def by_path(patch: Patch) -> dict[str, list[Edit]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atra.core.edits import Edit, apply, by_path, diff
+from atra.core.edits import Edit, apply, by_path, diff, edits_between
 
 TEXTS = st.text(alphabet="ab\né\r\n\t", max_size=60)
 
@@ -64,3 +64,20 @@ def test_git_applies_the_diff(tmp_path: Path, before: str, after: str):
     subprocess.run(("git", "apply", "-"), cwd=tmp_path, input=patch.encode(), check=True)
 
     assert (tmp_path / "a.py").read_bytes() == after.encode()
+
+
+@given(TEXTS, TEXTS)
+def test_the_edits_between_two_texts_lead_from_one_to_the_other(before: str, after: str):
+    """Whatever the line ends, and none where nothing changed."""
+    edits = edits_between("a.py", before, after)
+
+    assert apply(before, edits) == after
+    assert bool(edits) == (before != after)
+
+
+def test_the_edits_between_two_texts_replace_the_lines_that_differ_only():
+    """Lines that both have are in no edit, also between two changes; a file that was not there is one edit."""
+    before, after = "a\nb\nc\nd\ne\n", "a\nB\nc\nd\ne\nf\n"
+
+    assert edits_between("a.py", before, after) == (Edit("a.py", 2, 4, "B\n"), Edit("a.py", 10, 10, "f\n"))
+    assert edits_between("a.py", "", "x = 1\n") == (Edit("a.py", 0, 0, "x = 1\n"),)
