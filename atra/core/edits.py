@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_GIT_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 @dataclass(frozen=True, order=True)
@@ -82,6 +83,8 @@ def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
             continue
         chunks.append(f"diff --git a/{path} b/{path}\n")
         names = ("/dev/null" if old is None else f"a/{path}", "/dev/null" if new is None else f"b/{path}")
-        lines = difflib.unified_diff((old or "").splitlines(True), (new or "").splitlines(True), *names)
+        if old is None or new is None:
+            chunks.append(f"{'new' if old is None else 'deleted'} file mode 100644\n")
+        lines = difflib.unified_diff(_GIT_LINE.findall(old or ""), _GIT_LINE.findall(new or ""), *names)
         chunks += (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
     return "".join(chunks)

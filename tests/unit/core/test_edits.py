@@ -53,8 +53,15 @@ def test_edits_are_grouped_by_file():
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("a\nb\nc\n", "a\nB\nc\n"), ("a", "b"), ("a\n", "a"), ("a\r\nb\r\n", "a\r\nB\r\n"), ("é\n", "è\n")],
-    ids=["line", "no last line end", "line end lost", "crlf", "accents"],
+    [
+        ("a\nb\nc\n", "a\nB\nc\n"),
+        ("a", "b"),
+        ("a\n", "a"),
+        ("a\r\nb\r\n", "a\r\nB\r\n"),
+        ("é\n", "è\n"),
+        ("a\x0cb\n", "A\x0cb\n"),
+    ],
+    ids=["line", "no last line end", "line end lost", "crlf", "accents", "form feed"],
 )
 def test_git_applies_the_diff(tmp_path: Path, before: str, after: str):
     """What is shown is what git would do."""
@@ -64,6 +71,16 @@ def test_git_applies_the_diff(tmp_path: Path, before: str, after: str):
     subprocess.run(("git", "apply", "-"), cwd=tmp_path, input=patch.encode(), check=True)
 
     assert (tmp_path / "a.py").read_bytes() == after.encode()
+
+
+def test_git_makes_and_removes_files_by_the_diff(tmp_path: Path):
+    """A side that is missing is a file that was not there, or is gone."""
+    (tmp_path / "old.py").write_text("a\n")
+
+    patch = diff({"old.py": "a\n"}, {"new.py": "b\nc"})
+    subprocess.run(("git", "apply", "-"), cwd=tmp_path, input=patch.encode(), check=True)
+
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("new.py", "b\nc")]
 
 
 @given(TEXTS, TEXTS)
