@@ -1,0 +1,204 @@
+"""The HTTP under the SDKs: what may leave this machine, how long and how much may come back, and what went unanswered.
+
+The SDKs read keys, addresses and headers from the environment when they are not told otherwise. They are told, and
+what they send passes here last: only the headers named below leave, and the key is the one ATRA was given. No proxy
+and no netrc of the environment counts; certificates are those the system trusts.
+
+Not covered: a server that sends its headers byte by byte is held to the time-out per byte only, and one that falls
+silent in the middle of a reply may take up to twice the time-out.
+"""
+
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from email.utils import mktime_tz, parsedate_tz
+from functools import cache
+from types import ModuleType, TracebackType
+
+import httpx2
+import pydantic
+
+from atra.core.errors import AtraError, KeyRefused, ModelRejected, ModelUnavailable
+
+MAX_REPLY_BYTES = 4 * 2**20
+MAX_STREAM_BYTES = 64 * 2**20  # every token of a stream comes in a JSON object of its own, and the whole once more
+HELD = "held by the connection"  # what the SDKs are given for a key: they look for none then, and know none
+LEAVING = frozenset({"accept", "anthropic-version", "connection", "content-length", "content-type", "host"})
+BILLED_AWAY = frozenset({408, 504, 524})  # a gateway gave up; the model behind it may have worked on
+
+
+class Connection(httpx2.BaseTransport):
+    """The way to one server for one call; `with` closes it.
+
+    `unanswered` counts the attempts that went out and were not turned away: all but the last of them, if that one
+    brought the reply, went without an answer. `request_id` is the server's name for the latest attempt.
+    """
+
+    def __init__(self, *, key: str, timeout_s: float, streamed: bool) -> None:
+        self.key = key
+        self.timeout_s = timeout_s
+        self.limit_bytes = MAX_STREAM_BYTES if streamed else MAX_REPLY_BYTES
+        self.unanswered = 0
+        self.request_id = ""
+        self.timeout = httpx2.Timeout(timeout_s, connect=min(10.0, timeout_s))
+        self._inner = httpx2.HTTPTransport(verify=_trusted(), trust_env=False)
+        self.client = httpx2.Client(transport=self, timeout=self.timeout, follow_redirects=False, trust_env=False)
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.client.close()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._inner.close()
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send one attempt, and count it."""
+        deadline = time.monotonic() + self.timeout_s
+        request.headers = self._leaving(request.headers)
+        try:
+            response = self._inner.handle_request(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol):
+            raise
+        except httpx2.HTTPError:
+            self.unanswered += 1
+            raise
+        if response.is_success or response.status_code in BILLED_AWAY:
+            self.unanswered += 1
+        self.request_id = response.headers.get("x-request-id") or response.headers.get("request-id") or ""
+        self._cap_waiting(response.headers)
+        return httpx2.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_Bounded(response, deadline, self.limit_bytes),
+            extensions=response.extensions,
+        )
+
+    def _leaving(self, headers: httpx2.Headers) -> httpx2.Headers:
+        kept = httpx2.Headers([(name, value) for name, value in headers.multi_items() if name.lower() in LEAVING])
+        kept["user-agent"] = "atra"
+        kept["accept-encoding"] = "identity"  # a compressed reply could be a bomb
+        if self.key:
+            kept["authorization"] = f"Bearer {self.key}"
+        return kept
+
+    def _cap_waiting(self, headers: httpx2.Headers) -> None:
+        """Let the SDK wait as long as the server asks, but no longer than one attempt may take."""
+        headers.pop("retry-after-ms", None)
+        asked_s = _seconds(headers.get("retry-after", ""))
+        if asked_s is not None:
+            headers["retry-after"] = f"{min(max(asked_s, 0.001), self.timeout_s):.3f}"
+
+
+class _Bounded(httpx2.SyncByteStream):
+    """The body of a response, held to a deadline and a size."""
+
+    def __init__(self, response: httpx2.Response, deadline: float, limit_bytes: int) -> None:
+        self._response = response
+        self._deadline = deadline
+        self._limit_bytes = limit_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._response.headers.get("content-encoding", "identity") != "identity":
+            raise httpx2.RemoteProtocolError("the reply is compressed, which was not asked for")
+        assert isinstance(self._response.stream, httpx2.SyncByteStream)
+        size_bytes = 0
+        for chunk in self._response.stream:
+            size_bytes += len(chunk)
+            if size_bytes > self._limit_bytes:
+                raise httpx2.RemoteProtocolError(f"the reply is larger than {self._limit_bytes} bytes")
+            if time.monotonic() > self._deadline:
+                raise httpx2.ReadTimeout("the reply took longer than its time-out")
+            yield chunk
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def translated(error: Exception, sdk: ModuleType, name: str, connection: Connection) -> AtraError:
+    """Return ATRA's error for one that the SDK, or the reading of what came, has raised.
+
+    Args:
+        sdk: `openai` or `anthropic`, which name their errors alike.
+        name: the model's name in the settings.
+    """
+    table: tuple[tuple[type[Exception], type[AtraError]], ...] = (
+        (sdk.AuthenticationError, KeyRefused),
+        (sdk.PermissionDeniedError, KeyRefused),
+        (sdk.RateLimitError, ModelUnavailable),
+        (sdk.ConflictError, ModelUnavailable),
+        (sdk.InternalServerError, ModelUnavailable),
+        (sdk.APIStatusError, ModelRejected),
+    )
+    found = _BY_WORD.get(_word(error)) or _BY_STATUS.get(getattr(error, "status_code", 0))
+    found = found or next((ours for theirs, ours in table if isinstance(error, theirs)), ModelUnavailable)
+    return found(name, _reason(error, connection.key), connection.unanswered)
+
+
+UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError, RecursionError, pydantic.ValidationError, httpx2.HTTPError)
+"""What is raised where a body breaks off, is no JSON, or is JSON that no answer looks like."""
+
+_BY_STATUS: dict[int, type[AtraError]] = {402: KeyRefused, 408: ModelUnavailable}
+# The provider's own word counts more than the status: an error inside a stream comes under status 200, and an account
+# without money answers 429 for ever.
+_BY_WORD: dict[str, type[AtraError]] = {
+    "insufficient_quota": KeyRefused,
+    "authentication_error": KeyRefused,
+    "permission_error": KeyRefused,
+    "billing_error": KeyRefused,
+    "overloaded_error": ModelUnavailable,
+    "rate_limit_error": ModelUnavailable,
+    "api_error": ModelUnavailable,
+    "timeout_error": ModelUnavailable,
+}
+
+
+def _word(error: Exception) -> str:
+    body = getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    if not isinstance(inner, dict):
+        return ""
+    words = [str(inner.get("code")), str(inner.get("type"))]
+    return next((word for word in words if word in _BY_WORD), "")
+
+
+def _reason(error: Exception, key: str) -> str:
+    """Say in one line what happened, with what caused it, without the key that a server may echo."""
+    parts = [_said(error)]
+    if isinstance(error.__cause__, Exception) and str(error.__cause__):
+        parts.append(str(error.__cause__))
+    text = " ".join(": ".join(dict.fromkeys(parts)).split())
+    return (text.replace(key, "***") if key else text)[:500]
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, pydantic.ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        return f"its answer cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if not hasattr(error, "body") and isinstance(error, ValueError | RecursionError):
+        return f"its answer is no JSON: {error}"
+    location = getattr(getattr(error, "response", None), "headers", {}).get("location")
+    return f"it redirects to {location}, set that as base_url" if location else str(error) or type(error).__name__
+
+
+def _seconds(given: str) -> float | None:
+    """Read a Retry-After: seconds, or a date."""
+    try:
+        asked_s = float(given)
+    except ValueError:
+        date = parsedate_tz(given)
+        asked_s = mktime_tz(date) - time.time() if date else float("nan")
+    return asked_s if asked_s == asked_s else None  # a NaN is not equal to itself
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    return httpx2.create_ssl_context(trust_env=False)

@@ -1,0 +1,454 @@
+"""The doors to real servers, driven by the real SDKs against servers that speak the real wire formats."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from atra.core.errors import KeyRefused, ModelRejected, ModelUnavailable
+from atra.llm.anthropic_messages import AnthropicMessages
+from atra.llm.chat import ChatModel
+from atra.llm.openai_chat import OpenAIChat
+from atra.llm.openai_responses import OpenAIResponses
+from atra.llm.records import Message, Reply, Request, Tool, ToolCall, Usage
+from tests.wires import (
+    Closed,
+    Cut,
+    EmptyChoices,
+    Garbage,
+    Huge,
+    Redirect,
+    Silence,
+    Slow,
+    Status,
+    Step,
+    Turn,
+    WireServer,
+)
+
+Door = Callable[[str], ChatModel]
+DOORS: dict[str, Door] = {
+    "chat": lambda url: OpenAIChat("mine", "m-1", url, "sk-canary"),
+    "responses": lambda url: OpenAIResponses("mine", "m-1", "sk-canary", url),
+    "messages": lambda url: AnthropicMessages("mine", "m-1", "sk-canary", url),
+}
+EDIT = Tool("edit", "Change a file.", {"type": "object", "properties": {"path": {"type": "string"}}})
+HELLO = Request((Message("system", "Be brief."), Message("user", "hello")), timeout_s=5.0)
+PATCH = (("edit", {"path": "a.py", "text": "ü"}), ("edit", {}))
+
+every_door = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+ways = pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+
+
+def ask(door: Door, steps: list[Step], request: Request = HELLO, *, streamed: bool = False, attempts: int = 1) -> Reply:
+    """Ask a server that does these steps."""
+    with WireServer(steps) as server:
+        return door(server.url).reply(request, listener=_deaf if streamed else None, attempts=attempts)
+
+
+def _deaf(_: str) -> None:
+    """Hear nothing."""
+
+
+@every_door
+@ways
+def test_a_text_comes_back_with_its_usage(door: Door, streamed: bool) -> None:
+    """The same words for every provider: text, finish, tokens, the version that answered, the server's request id."""
+    reply = ask(door, [Turn("Hello there", usage=(100, 40, 20, 5))], streamed=streamed)
+
+    assert (reply.text, reply.finish, reply.unanswered) == ("Hello there", "stop", 0)
+    assert reply.usage == Usage(100, 20, 40, 5)
+    assert reply.model.startswith("m-1-2026")
+    assert reply.request_id == "req_wire"
+
+
+@every_door
+@ways
+def test_calls_come_back_read(door: Door, streamed: bool) -> None:
+    """Several calls in one turn, one of them without arguments; the turn is a stop for tools."""
+    reply = ask(door, [Turn("I edit.", calls=PATCH)], streamed=streamed)
+
+    assert reply.finish == "tools"
+    assert [(call.name, call.arguments) for call in reply.calls] == [("edit", PATCH[0][1]), ("edit", {})]
+    assert len({call.id for call in reply.calls}) == 2
+
+
+@every_door
+@ways
+@pytest.mark.parametrize("arguments", ['{"path": "a.py', "[1]", "NaN and more", "[" * 2000], ids=str)
+def test_broken_arguments_are_a_result(door: Door, streamed: bool, arguments: str) -> None:
+    """What the model writes badly is for the caller to answer, as it came."""
+    reply = ask(door, [Turn(calls=[("edit", arguments)])], streamed=streamed)
+
+    assert reply.calls[0].arguments is None
+    assert reply.calls[0].text == arguments
+
+
+@every_door
+def test_a_conversation_with_tools_holds_together(door: Door) -> None:
+    """The strict server takes what was built of a reply, the tools' answers and another question."""
+    with WireServer([Turn("I edit.", calls=PATCH, reasoning="hm", redacted="zz"), Turn("Done.")]) as server:
+        model = door(server.url)
+        first = model.reply(Request(HELLO.messages, tools=(EDIT,)), attempts=1)
+        answers = tuple(Message("tool", "ok", call_id=call.id) for call in first.calls)
+        asked = Message("user", "Are you done?")
+        second = model.reply(Request((*HELLO.messages, first.as_message(), *answers, asked)), attempts=1)
+
+    assert second.text == "Done."
+
+
+@every_door
+@pytest.mark.parametrize(
+    "turn",
+    [
+        Message("assistant", ""),
+        Message("assistant", " \n"),
+        Message("assistant", "", (ToolCall("c1", "edit", None, "{broken"),)),
+        Message("assistant", "so", (ToolCall("c1", "edit", {}),), reasoning="hm", opaque={"other/model": [{"x": 1}]}),
+    ],
+    ids=["empty", "blank", "broken", "foreign"],
+)
+def test_any_turn_can_be_sent_back(door: Door, turn: Message) -> None:
+    """Empty turns, broken arguments and another model's working: none makes the server refuse the conversation."""
+    answers = tuple(Message("tool", "no", call_id=call.id) for call in turn.calls)
+
+    reply = ask(door, [Turn("fine")], Request((*HELLO.messages, turn, *answers, Message("user", "go on"))))
+
+    assert reply.text == "fine"
+
+
+@every_door
+@ways
+def test_opaque_working_goes_back_to_its_maker_alone(door: Door, streamed: bool) -> None:
+    """Signed or encrypted working is returned unread to the model that made it, and to no other."""
+    with WireServer([Turn("a", reasoning="secret-summary", redacted="sealed"), Turn("b"), Turn("c")]) as server:
+        model = door(server.url)
+        said = model.reply(HELLO, listener=_deaf if streamed else None, attempts=1).as_message()
+        again = Request((*HELLO.messages, said, Message("user", "more")))
+        model.reply(again, attempts=1)
+        replace(model, model="m-2").reply(again, attempts=1)
+
+    own, foreign = (json.dumps(body) for body in server.bodies[1:])
+    assert said.opaque
+    assert "secret-summary" in own
+    assert "secret-summary" not in foreign
+    assert "sealed" not in foreign
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "details", "think", "lone_think"])
+@ways
+def test_working_is_found_wherever_it_is_shown(field: str, streamed: bool) -> None:
+    """Chat Completions has no field for it: servers use five ways."""
+    turn = Turn("The answer.", reasoning="Two and two.", reasoning_as=field)
+
+    reply = ask(DOORS["chat"], [turn], streamed=streamed)
+
+    assert (reply.text, reply.reasoning, reply.reasoning_kind) == ("The answer.", "Two and two.", "raw")
+
+
+def test_a_listener_hears_no_inline_working() -> None:
+    """What stands between the tags is not the answer; it is held back while it streams."""
+    heard: list[str] = []
+    with WireServer([Turn("The answer.", reasoning="Two and two.", reasoning_as="think")], piece=3) as server:
+        DOORS["chat"](server.url).reply(HELLO, listener=heard.append, attempts=1)
+
+    assert "".join(heard) == "The answer."
+    assert len(heard) > 1
+
+
+@pytest.mark.parametrize(
+    ("door", "turn", "working", "kind"),
+    [
+        ("responses", Turn("x", reasoning="short", redacted="e"), "short", "summary"),
+        ("responses", Turn("x", reasoning="long", raw=True), "long", "raw"),
+        ("responses", Turn("x", redacted="e"), "", "none"),
+        ("messages", Turn("x", reasoning="short"), "short", "summary"),
+        ("messages", Turn("x", redacted="e"), "", "none"),
+    ],
+)
+@ways
+def test_working_is_what_the_provider_shows(door: str, turn: Turn, working: str, kind: str, streamed: bool) -> None:
+    """Raw working and summaries of it are told apart, and what is sealed is neither."""
+    reply = ask(DOORS[door], [turn], streamed=streamed)
+
+    assert (reply.text, reply.reasoning, reply.reasoning_kind) == ("x", working, kind)
+
+
+@every_door
+@ways
+@pytest.mark.parametrize(
+    ("ended", "finish"), [("length", "length"), ("refusal", "refusal"), ("context", "length")], ids=str
+)
+def test_how_it_ended_is_a_result(door: Door, ended: str, finish: str, streamed: bool) -> None:
+    """Cut off at the limit, or refused in the provider's own form."""
+    reply = ask(door, [Turn("I will not", finish=ended)], streamed=streamed)
+
+    assert reply.finish == finish
+    assert bool(reply.detail) is (finish == "refusal")
+    assert reply.usage.input_tokens == 100
+
+
+@pytest.mark.parametrize(("door", "finish"), [("chat", "other"), ("responses", "other"), ("messages", "refusal")])
+@ways
+def test_a_content_filter_is_a_result(door: str, finish: str, streamed: bool) -> None:
+    """It has each provider's own name."""
+    reply = ask(DOORS[door], [Turn("I w", finish="filter")], streamed=streamed)
+
+    assert (reply.finish, reply.detail) == (finish, "refusal" if door == "messages" else "content_filter")
+
+
+@every_door
+@ways
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (Status(401), KeyRefused),
+        (Status(403), KeyRefused),
+        (Status(400, message="context too long"), ModelRejected),
+        (Status(404), ModelRejected),
+        (Status(413), ModelRejected),
+        (Status(429), ModelUnavailable),
+        (Status(429, kind="insufficient_quota"), KeyRefused),
+        (Status(500), ModelUnavailable),
+        (Status(503), ModelUnavailable),
+        (Status(529), ModelUnavailable),
+    ],
+    ids=lambda given: f"{given.code}{given.kind or ''}" if isinstance(given, Status) else given.__name__,
+)
+def test_statuses_are_told_apart(door: Door, step: Status, error: type[Exception], streamed: bool) -> None:
+    """What is worth another try, what is not, and what a person must set right; nothing of it is billed."""
+    with pytest.raises(error) as raised:
+        ask(door, [step], streamed=streamed)
+
+    assert raised.value.args[0] == "mine"
+    assert raised.value.args[2] == 0
+    assert step.message in str(raised.value)
+
+
+@every_door
+@ways
+@pytest.mark.parametrize(
+    "step",
+    [
+        Cut(Turn("Hello there, this is long enough to be cut")),
+        Closed(),
+        Silence(),
+        Slow(Turn("x")),
+        Garbage(),
+        Garbage("<html>not here</html>", "text/html"),
+        Garbage("[1, 2]"),
+        Garbage("null"),
+        Garbage("[" * 100_000),
+        Garbage('{"choices": 3, "output": "x", "content": 7}'),
+    ],
+    ids=lambda step: f"{type(step).__name__}{getattr(step, 'body', '')[:6]}",
+)
+def test_an_attempt_without_an_answer_is_counted(door: Door, step: Step, streamed: bool) -> None:
+    """It went out, nothing that can be read came back, and the provider may bill it."""
+    with pytest.raises(ModelUnavailable) as raised:
+        ask(door, [step], Request(HELLO.messages, timeout_s=0.2), streamed=streamed)
+
+    assert raised.value.args[2] == 1
+
+
+def test_an_answer_without_choices_is_none() -> None:
+    """Chat Completions without a choice says nothing; it may have cost something."""
+    for streamed in (False, True):
+        with pytest.raises(ModelUnavailable) as raised:
+            ask(DOORS["chat"], [EmptyChoices()], streamed=streamed)
+
+        assert raised.value.args[2] == 1
+
+
+@pytest.mark.parametrize("door", ["responses", "messages"])
+@ways
+def test_an_answer_without_content_is_a_result(door: str, streamed: bool) -> None:
+    """A model may have nothing to say."""
+    assert ask(DOORS[door], [EmptyChoices()], streamed=streamed).text == ""
+
+
+@every_door
+def test_a_silent_usage_is_counted_as_unanswered(door: Door) -> None:
+    """What a call took and was not told must be charged at its worst."""
+    reply = ask(door, [Turn("x", usage=None)])
+
+    assert (reply.usage, reply.unanswered) == (Usage(), 1)
+
+
+@every_door
+def test_attempts_are_made_as_often_as_allowed(door: Door) -> None:
+    """One that got no answer, one turned away, then the reply: the first is counted."""
+    with WireServer([Closed(), Status(429, retry_after="0.01"), Turn("at last")]) as server:
+        reply = door(server.url).reply(HELLO, attempts=3)
+
+    assert (reply.text, reply.unanswered, len(server.requests)) == ("at last", 1, 3)
+
+
+@every_door
+def test_a_server_that_is_not_there_costs_nothing(door: Door) -> None:
+    """No attempt went out."""
+    with WireServer([]) as server:
+        url = server.url
+
+    with pytest.raises(ModelUnavailable) as raised:
+        door(url).reply(HELLO, attempts=1)
+
+    assert raised.value.args[2] == 0
+
+
+@every_door
+@pytest.mark.parametrize("asked", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT", "1e400", "-5", "soon"])
+def test_retry_after_is_capped_by_the_time_out(door: Door, asked: str) -> None:
+    """A server may ask for an hour; a worker waits no longer than one attempt may take."""
+    begun = time.monotonic()
+
+    reply = ask(door, [Status(429, retry_after=asked), Turn("x")], Request(HELLO.messages, timeout_s=0.2), attempts=2)
+
+    assert reply.text == "x"
+    assert time.monotonic() - begun < 3
+
+
+@every_door
+def test_the_environment_says_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, addresses, headers and proxies of the environment do not leave, and lead nowhere."""
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(name, "env-canary")
+    for name in ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE", "ANTHROPIC_WORKSPACE_ID"):
+        monkeypatch.setenv(name, "env-canary")
+    for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/env-canary")
+    for name in ("OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS"):
+        monkeypatch.setenv(name, "X-Canary: env-canary\nAuthorization: Bearer env-canary")
+    with WireServer([Turn("x")]) as server:
+        door(server.url).reply(HELLO, attempts=1)
+
+    assert "env-canary" not in str(server.requests)
+    assert server.requests[0].headers["authorization"] == "Bearer sk-canary"
+
+
+@every_door
+def test_no_key_sends_none(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server of one's own needs none, and gets none that lies about."""
+    monkeypatch.setenv("OPENAI_API_KEY", "env-canary")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "env-canary")
+    with WireServer([Turn("x")]) as server:
+        replace(door(server.url), key="").reply(HELLO, attempts=1)
+
+    assert not {"authorization", "x-api-key"} & set(server.requests[0].headers)
+
+
+@every_door
+def test_the_key_follows_no_redirect(door: Door) -> None:
+    """Another host would be told the key and the prompt; the error says where it would have led."""
+    with WireServer([Turn("stolen")]) as thief:
+        with pytest.raises(ModelRejected, match="redirects to http"):
+            ask(door, [Redirect(thief.url + "/chat/completions"), Turn("x")], attempts=2)
+
+        assert thief.requests == []
+
+
+@every_door
+def test_an_echoed_key_is_masked(door: Door) -> None:
+    """Servers repeat the key in their errors; errors reach logs and rows."""
+    with pytest.raises(KeyRefused) as raised:
+        ask(door, [Status(401, message="Incorrect API key provided: sk-canary.")])
+
+    assert "sk-canary" not in str(raised.value)
+
+
+@every_door
+@ways
+@pytest.mark.parametrize("step", [Huge(5 * 2**20), Huge(70 * 2**20, compressed=True)], ids=["large", "bomb"])
+def test_a_flood_is_stopped(door: Door, step: Huge, streamed: bool) -> None:
+    """A reply has a size beyond which it is not read, and none is unpacked."""
+    with pytest.raises(ModelUnavailable):
+        ask(door, [step], streamed=streamed)
+
+
+@every_door
+def test_what_a_listener_raises_goes_through(door: Door) -> None:
+    """A spent budget or a cancelled run ends the call; the connection is closed behind it."""
+
+    class Enough(BaseException):
+        pass
+
+    def hear(_: str) -> None:
+        raise Enough
+
+    with WireServer([Turn("Hello there")]) as server, pytest.raises(Enough):
+        door(server.url).reply(HELLO, listener=hear, attempts=3)
+
+    assert len(server.requests) == 1
+
+
+TURNS = st.builds(
+    Turn,
+    text=st.text(st.characters(codec="utf-8"), max_size=40),
+    calls=st.lists(
+        st.tuples(
+            st.sampled_from(["edit", "read"]),
+            st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9), max_size=2) | st.just('{"cut'),
+        ),
+        max_size=2,
+    ),
+    reasoning=st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=20),
+    reasoning_as=st.sampled_from(["reasoning_content", "reasoning", "details", "think", "lone_think"]),
+    raw=st.booleans(),
+    redacted=st.sampled_from(["", "sealed"]),
+    finish=st.sampled_from(["stop", "length", "refusal", "filter", "context"]),
+)
+
+
+@pytest.fixture(scope="module")
+def mirror() -> "Iterator[Mirror]":
+    """A server that answers every request with the turn it was last given."""
+    with Mirror() as server:
+        yield server
+
+
+class Mirror(WireServer):
+    """Answers with `turn`, in pieces of `piece` characters."""
+
+    def __init__(self) -> None:
+        self.turn = Turn("")
+        super().__init__(lambda body: self.turn)
+
+
+@settings(max_examples=40, deadline=None)
+@given(turn=TURNS, piece=st.integers(1, 9), door=st.sampled_from(sorted(DOORS)))
+def test_a_streamed_reply_is_the_plain_one(mirror: Mirror, turn: Turn, piece: int, door: str) -> None:
+    """However it is cut into pieces; and the listener hears the text."""
+    mirror.turn, mirror.piece = turn, piece
+    model = DOORS[door](mirror.url)
+    heard: list[str] = []
+
+    plain = model.reply(HELLO, attempts=1)
+    streamed = model.reply(HELLO, listener=heard.append, attempts=1)
+
+    assert streamed == plain
+    if not (turn.reasoning_as == "lone_think" and turn.reasoning and door == "chat"):
+        assert "".join(heard) == plain.text
+
+
+def test_threads_share_a_model() -> None:
+    """A model has no state of its own: what one call counts, another does not see."""
+    with WireServer(lambda body: Turn(str(body["messages"][-1]["content"]))) as server:
+        model = DOORS["chat"](server.url)
+        replies: dict[int, Reply] = {}
+
+        def work(number: int) -> None:
+            replies[number] = model.reply(Request((Message("user", str(number)),)), attempts=1)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+
+    assert {number: reply.text for number, reply in replies.items()} == {number: str(number) for number in range(8)}
+    assert all(reply.unanswered == 0 for reply in replies.values())
