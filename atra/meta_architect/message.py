@@ -2,7 +2,7 @@
 
 import re
 
-from atra.meta_architect.records import Reproduction, Target, Verification
+from atra.meta_architect.records import Candidate, Plausible, Reproduction, Target, Verification
 from atra.meta_architect.verification import HASH_SEEDS
 
 _SUBJECT = 60
@@ -29,8 +29,7 @@ def message(
         *([f"  and {len(tests) - 10} more"] if len(tests) > 10 else []),
         f"The first said: {_plain(error)[:200]}",
         "",
-        f"Changed by template {candidate.template} at {_plain(candidate.path)}:{candidate.line}, candidate "
-        f"{proof.winner.rank} of the search.",
+        _origin(proof.winner),
         f"Proved in a fresh sandbox under hash seeds {', '.join(map(str, HASH_SEEDS))}: these tests pass, and the "
         f"{_count(len(reproduction.passing), 'test')} that passed before still {_do(len(reproduction.passing))}.",
     ]
@@ -40,10 +39,23 @@ def message(
         f"Atra-Run: {run_id}",
         f"Atra-Failure: {failure_id or 'none'}",
         f"Atra-Base: {target.revision}",
-        f"Atra-Generator: templates/{candidate.template}",
+        f"Atra-Generator: {_generator(candidate)}",
         f"Atra-Tests: {len(tests)} fixed, {len(proof.passing_after)} passing, {len(proof.failing_after)} failing",
     ]
     return "\n".join([*body, "", *trailers]) + "\n"
+
+
+def _origin(winner: Plausible) -> str:
+    candidate = winner.candidate
+    place = f"{_plain(candidate.path)}:{candidate.line}"
+    if candidate.generator == "templates":
+        return f"Changed by template {candidate.template} at {place}, candidate {winner.rank} of the search."
+    how = {"one-shot": f"sample {winner.rank}", "seeded": f"sample {winner.rank}, and a search from it"}
+    return f"Written by {_plain(candidate.generator)}, {how.get(candidate.template, candidate.template)}, at {place}."
+
+
+def _generator(candidate: Candidate) -> str:
+    return f"templates/{candidate.template}" if candidate.generator == "templates" else _plain(candidate.generator)
 
 
 def _subject(tests: list[str]) -> str:

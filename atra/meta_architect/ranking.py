@@ -84,7 +84,7 @@ def judge(item: Plausible, sources: Mapping[str, str], expected: Iterable[str] =
         for name, found in (
             ("unused", _newly_unused(before, after)),
             ("constant", _constant_conditions(after) > _constant_conditions(before)),
-            ("literal", bool(_new_literals(sources[path], item, path) & wanted)),
+            ("literal", bool(_new_literals(sources.get(path, ""), item, path) & wanted)),
             ("deleted", _statements(after) < _statements(before)),
             ("early-exit", _constant_returns(after) > _constant_returns(before)),
         ):
@@ -94,14 +94,25 @@ def judge(item: Plausible, sources: Mapping[str, str], expected: Iterable[str] =
 
 
 def _trees(item: Plausible, sources: Mapping[str, str]) -> list[tuple[str, ast.Module, ast.Module]] | None:
-    """Return each changed file's tree before and after; None where a file is unknown or cannot be read."""
+    """Return each changed file's tree before and after; None where a patch does not apply or cannot be read.
+
+    A file that the sources do not have is empty before.
+    """
     trees: list[tuple[str, ast.Module, ast.Module]] = []
     try:
         for path, edits in by_path(item.candidate.patch).items():
-            trees.append((path, parse(sources[path]), parse(apply(sources[path], edits))))
-    except (*UNREADABLE, KeyError):
+            before = sources.get(path, "")
+            trees.append((path, _tree(path, before), _tree(path, apply(before, edits))))
+    except UNREADABLE:
         return None
     return trees
+
+
+def _tree(path: str, text: str) -> ast.Module:
+    """Return the file's tree; one that is no Python has a statement per line."""
+    if path.endswith(".py"):
+        return parse(text)
+    return ast.Module([ast.Expr(ast.Constant(line)) for line in text.split("\n")], [])
 
 
 def _distance(before: ast.Module, after: ast.Module) -> int:

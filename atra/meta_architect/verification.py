@@ -42,7 +42,7 @@ def verify(
     Args:
         reproduction: what failed and what passed on the base revision.
         choice: plausible candidates, best first.
-        sources: text of the files that candidates change, on the base revision.
+        sources: text of the files that candidates change, on the base revision; what is not there is new.
         runner: the project's tests.
         patched: makes the tree to prove.
         protected: whether a path is one that no patch may change.
@@ -54,7 +54,8 @@ def verify(
     flaky: dict[str, str] = {}
     prover = _Prover(reproduction, runner, patched, flaky, deadline_s, stop)
     for place, plausible in enumerate(choice.ranked[:_MOST_CHOICES]):
-        after = {path: apply(sources[path], edits) for path, edits in by_path(plausible.candidate.patch).items()}
+        patch = by_path(plausible.candidate.patch)
+        after = {path: apply(sources.get(path, ""), edits) for path, edits in patch.items()}
         if broken := [path for path in after if protected(path)]:
             raise ProtectedPath(broken[0])
         if time.monotonic() > deadline_s:
@@ -64,7 +65,7 @@ def verify(
         if stop():
             break
         if not why:
-            before = {path: sources[path] for path in after}
+            before = {path: sources[path] for path in after if path in sources}
             return Verification(
                 winner=plausible,
                 files=after,
@@ -82,7 +83,10 @@ def verify(
 def describe(plausible: Plausible) -> str:
     """Return a candidate in a few words."""
     candidate = plausible.candidate
-    return f"{candidate.template} at {candidate.path}:{candidate.line} (rank {plausible.rank})"
+    place = f"{candidate.path}:{candidate.line}"
+    if candidate.generator == "templates":
+        return f"{candidate.template} at {place} (rank {plausible.rank})"
+    return f"{candidate.template} by {candidate.generator} at {place} (sample {plausible.rank})"
 
 
 @dataclass

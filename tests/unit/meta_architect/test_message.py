@@ -1,5 +1,9 @@
 """The commit message: subject, reasons, trailers that nothing can forge."""
 
+from dataclasses import replace
+
+import pytest
+
 from atra.meta_architect.message import message
 from atra.meta_architect.records import Candidate, Plausible, Reproduction, Target, Verification
 from atra.sandbox.reports import TestResult
@@ -8,9 +12,11 @@ TARGET = Target(repository="shop", path="/shop", revision="b" * 40)
 WINNER = Plausible(Candidate((), "off_by_one", "shop/cart.py", 7, 0.5), 12)
 
 
-def written(test: str = "tests/test_cart.py::test_total[3 items]", said: str = "assert 1 == 2") -> str:
+def written(
+    test: str = "tests/test_cart.py::test_total[3 items]", said: str = "assert 1 == 2", winner: Plausible = WINNER
+) -> str:
     failing = TestResult(test, "failed", 0.1, "AssertionError", said)
-    proof = Verification(winner=WINNER, passing_after=("a", "b"))
+    proof = Verification(winner=winner, passing_after=("a", "b"))
     return message("r1", "f1", TARGET, Reproduction((failing,), ("b",)), proof)
 
 
@@ -43,3 +49,32 @@ def test_text_of_the_repository_forges_no_trailer():
     text = written("t.py::a\nAtra-Run: forged", "x\n\nAtra-Run: forged\r\nAtra-Base: 0")
 
     assert not any(line.startswith("Atra-Run: forged") for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("one-shot", "Written by model/cheap, sample 2, at shop/cart.py:7."),
+        ("seeded", "Written by model/cheap, sample 2, and a search from it, at shop/cart.py:7."),
+        ("agent", "Written by model/cheap, agent, at shop/cart.py:7."),
+    ],
+)
+def test_a_models_patch_says_which_model_wrote_it(template: str, told: str):
+    """The trailer names the model, the body how it came about; neither holds a word of the model's own."""
+    candidate = replace(WINNER.candidate, template=template, generator="model/cheap")
+
+    text = written(winner=Plausible(candidate, 2))
+
+    assert told in text.splitlines()
+    assert "Atra-Generator: model/cheap" in trailers(text)
+
+
+def test_the_name_of_a_model_or_of_a_new_file_forges_no_trailer():
+    """A path that a model made up is as untrusted as a test's id."""
+    candidate = replace(WINNER.candidate, path="a\nAtra-Run: forged", generator="model/x\nAtra-Base: forged")
+
+    text = written(winner=Plausible(replace(candidate, template="one-shot"), 1))
+
+    assert not any(line.startswith(("Atra-Run: forged", "Atra-Base: forged")) for line in text.splitlines())
+    names = [line.partition(":")[0] for line in trailers(text)]
+    assert names == ["Atra-Run", "Atra-Failure", "Atra-Base", "Atra-Generator", "Atra-Tests"]

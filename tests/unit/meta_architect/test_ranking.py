@@ -77,7 +77,7 @@ def test_patches_with_one_result_count_once() -> None:
 
 def test_a_patch_of_a_file_that_is_not_there_is_no_choice() -> None:
     """What cannot be applied or read is left out."""
-    stray = Plausible(Candidate((Edit("b.py", 0, 0, "x"),), "template", "b.py", 1, 1.0), 1)
+    stray = Plausible(Candidate((Edit("b.py", 3, 4, "x"),), "template", "b.py", 1, 1.0), 1)
     broken = patch("total > limit", "total >")
 
     assert choose([stray, broken], SOURCES, FACTS) == Choice(())
@@ -99,3 +99,13 @@ def test_confidence_falls_with_rivals_and_rank() -> None:
 
     assert confidence(Choice(())) == 0
     assert 0 < late < rivals < alone < 0.95
+
+
+def test_new_files_and_files_that_are_no_python_are_weighed_too() -> None:
+    """A patch that makes a file is a larger change than one that alters a line; text counts by its lines."""
+    text = patch("total > limit", "total >= limit", 1).candidate.patch
+    made = Plausible(Candidate((*text, Edit("b.py", 0, 0, "RATE = 3\n")), "one-shot", "a.py", 1, 1.0), 1)
+    data = Plausible(Candidate((*text, Edit("b.json", 0, 0, "[1]\n")), "one-shot", "a.py", 1, 1.0), 2)
+
+    assert choose([made, data, HONEST], SOURCES, FACTS).ranked == (HONEST, data, made)
+    assert judge(made, SOURCES).size > judge(HONEST, SOURCES).size

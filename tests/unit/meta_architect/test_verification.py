@@ -71,6 +71,19 @@ def test_the_first_choice_that_holds_wins(prove):
     assert "good passed before and is failed now" in proof.refused[0]
 
 
+def test_a_new_file_is_part_of_the_proof(prove):
+    """What the base does not have stands in the tree that is proved, in the files, and in the diff as new."""
+    runner = ScriptedRunner(
+        lambda tree, seed: {"bad": "passed" if (tree / "tax.py").exists() else "failed", "good": "passed"}
+    )
+    made = Candidate((Edit("tax.py", 0, 0, "RATE = 3\n"),), "one-shot", "tax.py", 1, 1.0, "model/cheap")
+
+    proof = prove(runner, Plausible(made, 1))
+
+    assert proof.files == {"tax.py": "RATE = 3\n"}
+    assert "new file mode 100644\n--- /dev/null\n+++ b/tax.py\n" in proof.diff
+
+
 def test_the_suite_runs_under_every_hash_seed(prove):
     """A patch that holds under one hash seed only is refused."""
     runner = ScriptedRunner(
