@@ -1,0 +1,106 @@
+"""A near miss goes on as a search: templates on top of a model's patch that turned some of the failing tests green."""
+
+import difflib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from atra.core.edits import apply, by_path
+from atra.meta_architect.records import Diagnosis, Place, Plausible
+from atra.meta_architect.screening import Bench, Screened, candidate_of, screen
+from atra.meta_architect.search import LocalHorizon, search
+from atra.meta_architect.stream import candidates
+
+TEMPLATE = "seeded"
+
+_CHANGED = 0.95
+"""How suspect a line is that the model wrote: it was right in part."""
+
+_MOST_SCREENED = 3
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """The first patch that the search made plausible, model's part and template's part in one; and what it tried."""
+
+    plausible: Plausible | None
+    tried: int
+
+
+def search_from(
+    after: Mapping[str, str],
+    screened: Screened,
+    diagnosis: Diagnosis,
+    bench: Bench,
+    *,
+    model: str,
+    number: int,
+    deadline_s: float,
+    report: Callable[[int, int], None] = lambda tried, plausible: None,
+) -> Seeded:
+    """Search on the patched files: the lines that the model changed first, then the diagnosis' places.
+
+    The tests that are still red must turn green and all others that must pass must stay so. What the search finds is
+    tried cold as one patch against the base.
+
+    Args:
+        after: the near miss, as new contents by path.
+        screened: what its tests said; at least one is red.
+        model: who wrote it.
+        number: the sample's.
+        deadline_s: of the search, on the monotonic clock.
+    """
+    near = replace(diagnosis, places=tuple(_places(after, diagnosis, bench)))
+    texts = {path: text for path in {place.path for place in near.places} if (text := _text(path, after, bench))}
+    red = set(screened.red)
+    required = [*(result.id for result in bench.reproduction.failing), *bench.reproduction.passing]
+    green = [test for test in required if test not in red]
+    with bench.patched(after) as tree:
+        workshop = bench.runner.workshop(
+            tree, list(screened.red), green, bench.reproduction.seconds, stop=lambda: bench.stop() or _past(deadline_s)
+        )
+        with workshop:
+            found = search(
+                candidates(texts, near), workshop, LocalHorizon(), deadline_s=deadline_s, stop=bench.stop, report=report
+            )
+    for item in found.plausible[:_MOST_SCREENED]:
+        both = {**after, **{path: apply(texts[path], e) for path, e in by_path(item.candidate.patch).items()}}
+        if screen(both, bench).verdict == "plausible":
+            whole = candidate_of(both, bench.read, model=model, template=TEMPLATE, score=item.candidate.score)
+            return Seeded(Plausible(whole, number), found.tried)
+    return Seeded(None, found.tried)
+
+
+def _past(deadline_s: float) -> bool:
+    return time.monotonic() > deadline_s
+
+
+def _text(path: str, after: Mapping[str, str], bench: Bench) -> str | None:
+    return after[path] if path in after else bench.read(path)
+
+
+def _places(after: Mapping[str, str], diagnosis: Diagnosis, bench: Bench) -> Iterator[Place]:
+    """Yield the changed lines, then the diagnosis' places where they stand now."""
+    moved: dict[str, dict[int, int]] = {}
+    for path, text in after.items():
+        if path.endswith(".py"):
+            lines, changed = _compared(bench.read(path) or "", text)
+            moved[path] = lines
+            yield from (Place(path, line, _CHANGED, ("written by the model",)) for line in changed)
+    for place in diagnosis.places:
+        line = moved[place.path].get(place.line) if place.path in moved else place.line
+        if line is not None:
+            yield replace(place, line=line)
+
+
+def _compared(before: str, after: str) -> tuple[dict[int, int], list[int]]:
+    """Return where the lines that stayed are now, and the lines that are new, with one on either side of a deletion."""
+    old, new = before.split("\n"), after.split("\n")
+    stayed: dict[int, int] = {}
+    changed: list[int] = []
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            stayed |= {i + n + 1: k + n + 1 for n in range(j - i)}
+        else:
+            changed += range(k + 1, m + 1) if m > k else [n for n in (k, k + 1) if 1 <= n <= len(new)]
+    return stayed, changed
