@@ -13,6 +13,7 @@ from atra.sandbox.policy import MIB, Limits
 from atra.sandbox.protocol import Sandbox
 from atra.storage import signals
 from atra.storage.database import connect
+from atra.storage.events import EventStore
 from atra.storage.failures import FailureStore
 from atra.storage.runs import RunStore
 
@@ -43,6 +44,11 @@ class Wiring:
     def runs(self) -> RunStore:
         """Runs and steps."""
         return RunStore(self.engine, patience_s=self.settings.patience_s)
+
+    @cached_property
+    def events(self) -> EventStore:
+        """Journals of steps."""
+        return EventStore(self.engine)
 
     @cached_property
     def failures(self) -> FailureStore:

@@ -161,7 +161,7 @@ class RunStore:
         if progress is not None:
             values["progress"] = dict(progress)
         with transaction(self._engine) as db:
-            held = db.execute(update(steps).where(_held(claim)).values(values)).rowcount == 1
+            held = db.execute(update(steps).where(held_by(claim)).values(values)).rowcount == 1
             if held:
                 # Not earlier than it was: a dead shard that nobody has taken over yet is sent again ever more rarely.
                 _set_due(db, claim.run.id, func.greatest(runs.c.due_at, _first_lease_end(claim.run.id)))
@@ -180,7 +180,7 @@ class RunStore:
             open_run = exists().where(runs.c.id == claim.run.id, runs.c.state == "open")
             done = db.execute(
                 update(steps)
-                .where(_held(claim), open_run)
+                .where(held_by(claim), open_run)
                 .values(state="settled", output=output, error=None, lease_until=None, settled_at=_now)
             )
             if done.rowcount != 1:
@@ -195,7 +195,7 @@ class RunStore:
     def release(self, claim: Claim, error: Mapping[str, Any]) -> None:
         """Give the step back after a transient failure, so that it can be claimed again at once."""
         with transaction(self._engine) as db:
-            db.execute(update(steps).where(_held(claim)).values(state="ready", error=dict(error), lease_until=None))
+            db.execute(update(steps).where(held_by(claim)).values(state="ready", error=dict(error), lease_until=None))
             db.execute(
                 update(runs)
                 .where(runs.c.id == claim.run.id, runs.c.state == "open")
@@ -234,7 +234,7 @@ class RunStore:
             LeaseLost: another worker took the step, or the run went on without it; nothing was written.
         """
         with transaction(self._engine) as db:
-            if not _settle_excused(db, _held(claim), why):
+            if not _settle_excused(db, held_by(claim), why):
                 raise LeaseLost(claim.run.id, claim.name)
 
     def fail(self, claim: Claim, error: Mapping[str, Any], ending: Ending) -> None:
@@ -246,7 +246,7 @@ class RunStore:
         with transaction(self._engine) as db:
             done = db.execute(
                 update(steps)
-                .where(_held(claim))
+                .where(held_by(claim))
                 .values(state="failed", error=dict(error), lease_until=None, settled_at=_now)
             )
             if done.rowcount != 1:
@@ -350,7 +350,8 @@ def _settle_excused(db: Connection, these: ColumnElement[bool], why: str) -> int
     ).rowcount
 
 
-def _held(claim: Claim) -> ColumnElement[bool]:
+def held_by(claim: Claim) -> ColumnElement[bool]:
+    """Return the condition under which a step is still held by this claim."""
     return and_(
         steps.c.run_id == claim.run.id,
         steps.c.name == claim.name,
