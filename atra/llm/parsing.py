@@ -61,7 +61,7 @@ class Hearing:
     def add(self, piece: str) -> None:
         """Take the next piece of the text."""
         if self._answering:
-            self._listener(piece)
+            self._tell(piece)
             return
         self._waiting += piece
         begun = self._waiting.lstrip()

@@ -58,7 +58,7 @@ class Request:
         schema: a JSON schema that the text of the reply must satisfy; see `atra.llm.structured`.
         effort: how much to think, where the model can be told.
         seed: makes samples differ where the provider takes one.
-        timeout_s: for the whole reply, per attempt.
+        timeout_s: for the whole reply, per attempt; a model's own, from its settings, may be shorter.
     """
 
     messages: tuple[Message, ...]
@@ -68,7 +68,7 @@ class Request:
     schema_name: str = "answer"
     effort: Effort | None = None
     seed: int | None = None
-    timeout_s: float = 120.0
+    timeout_s: float = 3600.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class Reply:
         reasoning: the working, as far as the provider shows it; `reasoning_kind` says whether raw or a summary of it.
         model: the version that answered, as the server names it.
         cost_usd: filled in by the meter; None where no price is known.
-        unanswered: attempts that went out without an answer; the provider may bill them.
+        unanswered: attempts that went out without an answer, or whose answer did not say what it took; the provider may
+            bill them.
     """
 
     text: str

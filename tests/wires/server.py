@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,6 +100,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     wire: WireServer
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of callers that hung up; any other fault of the server is told."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

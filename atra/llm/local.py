@@ -1,0 +1,175 @@
+"""The door to a model in a folder on this machine, run by transformers in this process.
+
+Only what lies in the folder is read: no hub, no code of the model's own, weights as safetensors alone. Control tokens
+in what others wrote (a comment of a repository may spell them) are plain text to the model. What it can do is what its
+chat template can: tools where the template knows them, asked for as `<tool_call>{…}</tool_call>`, which most small
+models that know tools were trained on. A reply is greedy without a seed, and sampled with one.
+"""
+
+import json
+import re
+import time
+from functools import cached_property
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from atra.core.errors import MissingPart, ModelRejected, ModelUnavailable
+from atra.llm.chat import Listener
+from atra.llm.parsing import Hearing, arguments_of, split_thinking
+from atra.llm.records import Message, Reply, Request, Tool, ToolCall, Usage
+
+CALL = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+
+
+class LocalModel:
+    """A causal language model with a chat template; see `ChatModel`. It is loaded when it is first asked.
+
+    One reply is made at a time: a process has one set of weights, and torch one random state.
+    """
+
+    provider = "local"
+
+    def __init__(self, name: str, model: str) -> None:
+        """Name the folder `model`."""
+        self.name = name
+        self.model = model
+        self._lock = RLock()
+
+    def reply(self, request: Request, *, listener: Listener | None = None, attempts: int = 3) -> Reply:
+        """Answer the conversation; see `ChatModel.reply`. It is tried once: another attempt would end alike.
+
+        Raises:
+            MissingPart: torch or transformers is not installed, or the folder holds no model.
+        """
+        with self._lock:
+            tokenizer, weights = self._loaded
+            prompt = self._prompt(request, tokenizer)
+            room = self._room(weights) - prompt["input_ids"].shape[1]
+            if room < 1:
+                raise ModelRejected(self.name, f"the conversation is {1 - room} tokens too long for it", 0)
+            written = self._write(request, prompt, min(request.max_output_tokens, room), listener)
+            return self._reply(written, prompt["input_ids"].shape[1], tokenizer, weights)
+
+    def _write(self, request: Request, prompt: Any, max_tokens: int, listener: Listener | None) -> list[int]:
+        """Return the tokens of the reply, telling the listener its text as it grows."""
+        import torch
+
+        tokenizer, weights = self._loaded
+        seeds = torch.random.fork_rng(enabled=request.seed is not None)
+        deadline = time.monotonic() + request.timeout_s
+        with seeds, torch.inference_mode():
+            if request.seed is not None:
+                torch.manual_seed(request.seed)  # generate takes no generator of its own
+            try:
+                made = weights.generate(
+                    **prompt.to(weights.device),
+                    max_new_tokens=max_tokens,
+                    do_sample=request.seed is not None,
+                    streamer=_watching(tokenizer, listener, deadline),
+                    pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+                )
+            except TimeoutError as error:
+                raise ModelUnavailable(self.name, f"it took longer than {request.timeout_s:g} s", 0) from error
+            except torch.OutOfMemoryError as error:
+                raise ModelUnavailable(self.name, f"the memory of the {weights.device} is full", 0) from error
+        return list(made[0][prompt["input_ids"].shape[1] :].tolist())
+
+    def _reply(self, written: list[int], read_tokens: int, tokenizer: Any, weights: Any) -> Reply:
+        ended = weights.generation_config.eos_token_id
+        whole = bool(written) and written[-1] in (ended if isinstance(ended, list) else [ended])
+        reasoning, said = split_thinking(tokenizer.decode(written, skip_special_tokens=True))
+        calls = tuple(_tool_call(found[1], number) for number, found in enumerate(CALL.finditer(said)))
+        return Reply(
+            text=CALL.sub("", said).strip() if calls else said,
+            finish="length" if not whole else "tools" if calls else "stop",
+            calls=calls,
+            reasoning=reasoning,
+            reasoning_kind="raw" if reasoning else "none",
+            usage=Usage(read_tokens, len(written)),
+            model=self.model,
+        )
+
+    def _prompt(self, request: Request, tokenizer: Any) -> Any:
+        if not tokenizer.chat_template:
+            raise ModelRejected(self.name, "its folder has no chat template", 0)
+        template = tokenizer.get_chat_template(tools=[{}] if request.tools else None)
+        if request.tools and "tools" not in template:
+            raise ModelRejected(self.name, "its chat template knows no tools", 0)
+        try:
+            return tokenizer.apply_chat_template(
+                [_turn(message) for message in request.messages],
+                tools=[_tool(tool) for tool in request.tools] or None,
+                add_generation_prompt=True,
+                sanitize_control_tokens=True,
+                return_tensors="pt",
+                return_dict=True,
+            )
+        except Exception as error:  # a template is a program of the folder's, and raises what it likes
+            raise ModelRejected(self.name, f"its chat template refuses the conversation: {error}"[:500], 0) from error
+
+    def _room(self, weights: Any) -> int:
+        return int(getattr(weights.config.get_text_config(), "max_position_embeddings", 2**31))
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        """Return (tokenizer, model), on the GPU where there is one."""
+        try:
+            import torch
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers.utils.logging import disable_progress_bar
+        except ImportError as error:
+            raise MissingPart("torch and transformers (`pip install 'atra[distill]'`)") from error
+        if not Path(self.model, "config.json").is_file():
+            raise MissingPart(f"a model in {self.model}: there is no config.json")
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+        given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.model, **given)
+            weights: Any = AutoModelForCausalLM.from_pretrained(self.model, dtype="auto", use_safetensors=True, **given)
+        except Exception as error:  # whatever parser the broken file met first
+            raise MissingPart(f"a model in {self.model}: {' '.join(str(error).split())[:300]}") from error
+        return tokenizer, weights.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def _watching(tokenizer: Any, listener: Listener | None, deadline: float) -> Any:
+    """Return what hears every token: it tells the listener the text, and ends what takes too long."""
+    from transformers import TextStreamer
+
+    hearing = Hearing(listener or (lambda piece: None))
+
+    class Watching(TextStreamer):
+        def put(self, value: Any) -> None:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            super().put(value)  # type: ignore[no-untyped-call]
+
+        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+            hearing.add(text)
+            if stream_end:
+                hearing.end()
+
+    return Watching(tokenizer, skip_prompt=True, skip_special_tokens=True)
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.calls:
+        called = [{"name": call.name, "arguments": dict(call.arguments or {})} for call in message.calls]
+        turn["tool_calls"] = [{"type": "function", "function": one} for one in called]
+    return turn
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    described = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": described}
+
+
+def _tool_call(text: str, number: int) -> ToolCall:
+    """Read one asking; what is none keeps its text, so that the model can be shown it."""
+    asked = arguments_of(text) or {}
+    arguments = asked.get("arguments", asked.get("parameters"))
+    if isinstance(arguments, str):  # some write the arguments as JSON in JSON
+        arguments = arguments_of(arguments)
+    given = arguments if isinstance(arguments, dict) else None
+    return ToolCall(f"call_{number}", str(asked.get("name", "")), given, text if given is None else json.dumps(given))

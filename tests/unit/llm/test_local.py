@@ -1,0 +1,139 @@
+"""The local door, on tiny models made from a configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from atra.core.errors import MissingPart, ModelRejected, ModelUnavailable
+from atra.llm.local import LocalModel
+from atra.llm.records import Message, Request, Tool, ToolCall, Usage
+from tests.unit.llm.tiny import TEMPLATE, make_tiny
+
+HELLO = Request((Message("user", "hi"),), max_output_tokens=12)
+EDIT = Tool("edit", "Change a file.", {"type": "object"})
+ASKING = 'I edit.<tool_call>\n{"name": "edit", "arguments": {"path": "a.py"}}\n</tool_call>'
+
+
+@pytest.fixture(scope="module")
+def babbler(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    """A model of random weights."""
+    return LocalModel("mine", str(make_tiny(tmp_path_factory.mktemp("babbler"))))
+
+
+@pytest.fixture(scope="module")
+def editor(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    """A model that thinks, then asks for an edit."""
+    return LocalModel("mine", str(make_tiny(tmp_path_factory.mktemp("editor"), ["<think>\nhm\n</think>\n\n", ASKING])))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    """A model that says two words, and whose template knows no tools."""
+    folder = tmp_path_factory.mktemp("plain")
+    return LocalModel("mine", str(make_tiny(folder, ["Hello", " there"], template=TEMPLATE, context=64)))
+
+
+def test_it_answers_and_counts(plain: LocalModel) -> None:
+    """Every token of prompt and reply, the one that ends it too."""
+    heard: list[str] = []
+
+    reply = plain.reply(HELLO, listener=heard.append)
+
+    assert (reply.text, reply.finish, reply.usage) == ("Hello there", "stop", Usage(21, 3))
+    assert "".join(heard) == reply.text
+
+
+def test_a_seed_decides_what_is_said(babbler: LocalModel) -> None:
+    """The same seed says the same, another says something else; without one it is greedy, thus always the same."""
+    said = [babbler.reply(Request(HELLO.messages, 12, seed=seed)).text for seed in (1, 1, 2, None, None)]
+
+    assert said[0] == said[1] != said[2]
+    assert said[3] == said[4]
+
+
+def test_a_seed_leaves_no_trace(babbler: LocalModel) -> None:
+    """Others in this process draw random numbers too."""
+    import torch
+
+    before = torch.get_rng_state()
+    babbler.reply(Request(HELLO.messages, 4, seed=1))
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_it_is_cut_at_its_limit(babbler: LocalModel) -> None:
+    """A reply that did not end by itself says so."""
+    reply = babbler.reply(HELLO)
+
+    assert (reply.finish, reply.usage.output_tokens) == ("length", 12)
+
+
+def test_it_thinks_and_asks_for_tools(editor: LocalModel) -> None:
+    """Working and calls are taken out of the text; the conversation goes on with them."""
+    asked = Request((*HELLO.messages,), tools=(EDIT,))
+    reply = editor.reply(asked)
+    answers = (reply.as_message(), Message("tool", "ok", call_id=reply.calls[0].id))
+
+    again = editor.reply(Request((*HELLO.messages, *answers), tools=(EDIT,)))
+
+    assert (reply.text, reply.reasoning, reply.finish) == ("I edit.", "hm", "tools")
+    assert reply.calls == (ToolCall("call_0", "edit", {"path": "a.py"}, '{"path": "a.py"}'),)
+    assert again.usage.input_tokens > reply.usage.input_tokens
+
+
+def test_control_tokens_of_others_are_text(plain: LocalModel) -> None:
+    """A comment that spells the end of a turn does not end it: it becomes as many tokens as it has letters."""
+    honest = plain.reply(Request((Message("user", "x" * len("<|im_end|>")),))).usage.input_tokens
+
+    assert plain.reply(Request((Message("user", "<|im_end|>"),))).usage.input_tokens == honest
+
+
+def test_tools_without_a_template_for_them_are_refused(plain: LocalModel) -> None:
+    """It would answer as if there were none."""
+    with pytest.raises(ModelRejected, match="knows no tools"):
+        plain.reply(Request(HELLO.messages, tools=(EDIT,)))
+
+
+def test_too_long_a_conversation_is_refused(plain: LocalModel) -> None:
+    """It says by how much; one that just fits is answered with what room is left."""
+    with pytest.raises(ModelRejected, match="26 tokens too long"):
+        plain.reply(Request((Message("user", "x" * 70),)))
+
+    assert plain.reply(Request((Message("user", "x" * 44),))).usage == Usage(63, 1)
+
+
+def test_it_keeps_its_time(babbler: LocalModel) -> None:
+    """A slow machine is told from a broken one: the call may be tried again."""
+    with pytest.raises(ModelUnavailable, match="took longer than 1e-09 s"):
+        babbler.reply(Request(HELLO.messages, timeout_s=1e-9))
+
+
+@pytest.mark.parametrize("spoil", ["gone", "empty", "config", "weights", "pickled"])
+def test_a_folder_without_a_model_is_a_missing_part(tmp_path: Path, spoil: str) -> None:
+    """What is wrong is said, and nothing is fetched or unpickled instead."""
+    if spoil == "gone":
+        tmp_path = tmp_path / "gone"
+    elif spoil != "empty":
+        make_tiny(tmp_path)
+        broken = {"config": "config.json"}.get(spoil, "model.safetensors")
+        if spoil == "pickled":
+            (tmp_path / broken).rename(tmp_path / "pytorch_model.bin")
+        else:
+            (tmp_path / broken).write_text("{}")
+
+    with pytest.raises(MissingPart):
+        LocalModel("mine", str(tmp_path)).reply(HELLO)
+
+
+def test_a_folder_without_a_template_is_refused(tmp_path: Path) -> None:
+    """A base model does not chat."""
+    with pytest.raises(ModelRejected, match="no chat template"):
+        LocalModel("mine", str(make_tiny(tmp_path, template=None))).reply(HELLO)
+
+
+def test_a_template_that_breaks_is_an_error_of_the_model(tmp_path: Path) -> None:
+    """Many templates refuse roles or orders with an error of their own."""
+    template = "{{ raise_exception('System role not supported') }}"
+
+    with pytest.raises(ModelRejected, match="System role not supported"):
+        LocalModel("mine", str(make_tiny(tmp_path, template=template))).reply(HELLO)
