@@ -13,7 +13,7 @@ from atra.llm.records import Effort, Message, Reply, Request
 from atra.meta_architect.context import prompt
 from atra.meta_architect.records import Plausible, Proposal, Proposals
 from atra.meta_architect.replies import fit, read_answer
-from atra.meta_architect.screening import Bench, Screened, candidate_of, proposal_of, screen, syntax_fault
+from atra.meta_architect.screening import Bench, NearMiss, candidate_of, proposal_of, screen, syntax_fault
 
 TEMPLATE = "one-shot"
 
@@ -39,10 +39,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one sample came to; `near` are the contents of a patch that came near, and what its tests said."""
+    """What one sample came to, and its patch where that came near."""
 
     proposals: Proposals
-    near: tuple[Mapping[str, str], Screened] | None = None
+    near: NearMiss | None = None
 
 
 @dataclass
@@ -96,7 +96,7 @@ def sample(model: ChatModel, question: Question, bench: Bench) -> Sample:
         candidate = candidate_of(written.after, bench.read, model=model.name, template=TEMPLATE)
         return Sample(tally.proposals(made, plausible=(Plausible(candidate, question.number),)))
     near = screened.verdict in {"failed", "broke"} and screened.fixed and screened.red
-    return Sample(tally.proposals(made), (written.after, screened) if near else None)
+    return Sample(tally.proposals(made), NearMiss(written.after, screened.red) if near else None)
 
 
 def _write(model: ChatModel, question: Question, bench: Bench, tally: _Tally) -> _Written:

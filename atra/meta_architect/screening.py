@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from atra.core.edits import Patch, diff, edits_between
-from atra.core.errors import NoTests, ProtectedPath, TestsHang, UnknownTest
+from atra.core.errors import BoxFailed, NoTests, ProtectedPath, TestsHang, UnknownTest
 from atra.meta_architect.records import Candidate, Proposal, Reproduction
 from atra.meta_architect.replies import Read
 from atra.meta_architect.source import UNREADABLE, parse
@@ -54,6 +54,14 @@ class Screened:
     red: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class NearMiss:
+    """New contents by path that turn some failing tests green, and which tests stay red with them."""
+
+    after: Mapping[str, str]
+    red: tuple[str, ...]
+
+
 def screen(after: Mapping[str, str], bench: Bench) -> Screened:
     """Try new contents by path: the failing tests in a cold box, then, where all of them pass, the whole suite."""
     if outside := sorted(path for path in after if bench.protected(path)):
@@ -77,6 +85,8 @@ def screen(after: Mapping[str, str], bench: Bench) -> Screened:
         return Screened("failed", why=str(error))
     except TestsHang as error:
         return Screened("hung", why=str(error))
+    except BoxFailed as error:  # tried again the model would have to be paid again
+        return Screened("died", why=str(error))
 
 
 def syntax_fault(after: Mapping[str, str]) -> str:

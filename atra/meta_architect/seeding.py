@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from atra.core.edits import apply, by_path
 from atra.meta_architect.records import Diagnosis, Place, Plausible
-from atra.meta_architect.screening import Bench, Screened, candidate_of, screen
+from atra.meta_architect.screening import Bench, NearMiss, candidate_of, screen
 from atra.meta_architect.search import LocalHorizon, search
 from atra.meta_architect.stream import candidates
 
@@ -28,8 +28,7 @@ class Seeded:
 
 
 def search_from(
-    after: Mapping[str, str],
-    screened: Screened,
+    near: NearMiss,
     diagnosis: Diagnosis,
     bench: Bench,
     *,
@@ -44,24 +43,27 @@ def search_from(
     tried cold as one patch against the base.
 
     Args:
-        after: the near miss, as new contents by path.
-        screened: what its tests said; at least one is red.
         model: who wrote it.
         number: the sample's.
         deadline_s: of the search, on the monotonic clock.
     """
-    near = replace(diagnosis, places=tuple(_places(after, diagnosis, bench)))
-    texts = {path: text for path in {place.path for place in near.places} if (text := _text(path, after, bench))}
-    red = set(screened.red)
+    after, red = near.after, set(near.red)
+    where = replace(diagnosis, places=tuple(_places(after, diagnosis, bench)))
+    texts = {path: text for path in {place.path for place in where.places} if (text := _text(path, after, bench))}
     required = [*(result.id for result in bench.reproduction.failing), *bench.reproduction.passing]
     green = [test for test in required if test not in red]
     with bench.patched(after) as tree:
         workshop = bench.runner.workshop(
-            tree, list(screened.red), green, bench.reproduction.seconds, stop=lambda: bench.stop() or _past(deadline_s)
+            tree, list(near.red), green, bench.reproduction.seconds, stop=lambda: bench.stop() or _past(deadline_s)
         )
         with workshop:
             found = search(
-                candidates(texts, near), workshop, LocalHorizon(), deadline_s=deadline_s, stop=bench.stop, report=report
+                candidates(texts, where),
+                workshop,
+                LocalHorizon(),
+                deadline_s=deadline_s,
+                stop=bench.stop,
+                report=report,
             )
     for item in found.plausible[:_MOST_SCREENED]:
         both = {**after, **{path: apply(texts[path], e) for path, e in by_path(item.candidate.patch).items()}}
