@@ -8,6 +8,11 @@ from sqlalchemy import Engine
 from atra.core.errors import MissingPart
 from atra.core.redaction import Redactor
 from atra.core.settings import Settings, load_settings
+from atra.llm.budget import Budgets
+from atra.llm.chat import ChatModel
+from atra.llm.meter import Meter
+from atra.llm.models import open_model
+from atra.llm.prices import price_of
 from atra.sandbox.bubblewrap import make_sandbox
 from atra.sandbox.policy import MIB, Limits
 from atra.sandbox.protocol import Sandbox
@@ -15,6 +20,7 @@ from atra.storage import signals
 from atra.storage.database import connect
 from atra.storage.events import EventStore
 from atra.storage.failures import FailureStore
+from atra.storage.ledger import LedgerStore
 from atra.storage.runs import RunStore
 
 
@@ -51,6 +57,11 @@ class Wiring:
         return EventStore(self.engine)
 
     @cached_property
+    def ledger(self) -> LedgerStore:
+        """What models were asked, and what it cost."""
+        return LedgerStore(self.engine)
+
+    @cached_property
     def failures(self) -> FailureStore:
         """Failures by fingerprint."""
         return FailureStore(self.engine)
@@ -80,6 +91,37 @@ class Wiring:
     def sandbox(self) -> Sandbox:
         """Where untrusted code runs."""
         return make_sandbox(self.settings.sandbox)
+
+    def models(
+        self, *, run_id: str | None, purpose: str, budget_usd: float | None = None, budget_tokens: int | None = None
+    ) -> tuple[ChatModel, ...]:
+        """Return every configured model, in the order of `atra.toml`, behind a meter; none where none is configured.
+
+        Args:
+            run_id: the run that pays; None for a call outside of any.
+            purpose: what the calls are for, in a word; it stands in the ledger.
+            budget_usd: what all models of the run may cost, as asked for it; else that of the settings.
+            budget_tokens: how many tokens the run may take; any number unless said.
+
+        Raises:
+            BadInput: the address of one is missing, or is none.
+        """
+        settings = self.settings
+        run_usd = settings.run_usd if budget_usd is None else budget_usd
+        budgets = Budgets(settings.call_usd, run_usd, settings.day_usd, budget_tokens)
+        return tuple(
+            Meter(
+                open_model(name, entry),
+                self.ledger,
+                self.redactor,
+                budgets,
+                run_id,
+                purpose,
+                price_of(entry),
+                entry.max_output_tokens,
+            )
+            for name, entry in settings.models.items()
+        )
 
     def after_fork(self) -> None:
         """Forget connections that belong to the parent, without closing them under it."""

@@ -14,7 +14,7 @@
         │   └── BadReport
         ├── MissingPart            a part ATRA needs is not here (exit code 3)
         │   ├── SandboxUnavailable, StackUnavailable
-        │   └── NoModel, KeyRefused    no model is configured, or its key is not taken
+        │   └── NoModel, KeyRefused, NoPrice    no model is configured, its key is not taken, its price not known
         ├── ModelRejected          a model will not take this request
         ├── RunConflict            the open run of a failure is another one
         ├── BranchMoved            the branch to write holds something else
@@ -177,6 +177,12 @@ class KeyRefused(MissingPart):
     """The model {0} did not take the key: {1}"""
 
     hint = "Set its api_key in atra.toml, or ATRA_MODELS__NAME__API_KEY."
+
+
+class NoPrice(MissingPart):
+    """Nobody has said what the model {0} ({1}) costs, so no budget can hold it."""
+
+    hint = "Set input_usd and output_usd, US dollars per million tokens, in its [models.NAME] of atra.toml."
 
 
 class ModelRejected(Permanent):

@@ -24,6 +24,7 @@ from atra.core.errors import BadInput
 from atra.core.redaction import Redactor
 
 Seconds = Annotated[float, Field(gt=0)]
+Dollars = Annotated[float, Field(gt=0, le=1_000_000)]
 
 
 def _begins_with(*schemes: str) -> AfterValidator:
@@ -54,8 +55,8 @@ class ModelSettings(BaseModel):
     model: Annotated[str, Field(min_length=1)]
     base_url: str | None = None
     api_key: SecretStr | None = None
-    input_usd: Annotated[float, Field(ge=0)] | None = None
-    output_usd: Annotated[float, Field(ge=0)] | None = None
+    input_usd: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
+    output_usd: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
     max_output_tokens: Annotated[int, Field(ge=64)] = 8192
     context_tokens: Annotated[int, Field(ge=1024)] = 32_768
     effort: Literal["none", "low", "medium", "high"] | None = None
@@ -116,9 +117,9 @@ class Settings(BaseSettings):
     samples: Annotated[int, Field(ge=1, le=32)] = Field(4, description="one-shot proposals asked for in one repair")
     agent_steps: Annotated[int, Field(ge=1, le=500)] = Field(40, description="tool calls one agent may make")
     agent_tokens: Annotated[int, Field(ge=1000)] = Field(400_000, description="tokens one agent may use")
-    call_usd: Annotated[float, Field(gt=0)] = Field(0.50, description="what one call of a model may cost")
-    run_usd: Annotated[float, Field(gt=0)] = Field(2.00, description="what the models of one run may cost")
-    day_usd: Annotated[float, Field(gt=0)] = Field(20.00, description="what all models may cost in one day, UTC")
+    call_usd: Dollars = Field(0.50, description="what one call of a model may cost")
+    run_usd: Dollars = Field(2.00, description="what the models of one run may cost")
+    day_usd: Dollars = Field(20.00, description="what all models may cost in one day, UTC")
     forge_token: SecretStr | None = Field(None, description="opens pull requests at the forge")
 
     models: dict[str, ModelSettings] = {}
