@@ -13,7 +13,7 @@ from atra.self_repair.records import Failure, Report, redacted
 from atra.self_repair.triage import triage
 from atra.wiring import Wiring
 from workers.app import broker
-from workers.pipelines import self_repair
+from workers.pipelines import repair_plan
 from workers.targets import make_target, open_named
 
 log = structlog.get_logger(__name__)
@@ -32,10 +32,12 @@ def start(wired: Wiring, target: Target, shards: int, failure_id: str | None = N
     """Open a repair run and send it on its way.
 
     Raises:
+        NoModel: the target asks for a model and none is configured.
         RunConflict: the failure has an open run already.
         BrokerUnavailable: nobody could be told; the run is cancelled, so that it does not come as a surprise later.
     """
-    run = wired.runs.open(new_id("r"), self_repair(shards), to_json(target), failure_id)
+    plan = repair_plan(wired.settings, target.generator, shards)
+    run = wired.runs.open(new_id("r"), plan, to_json(target), failure_id)
     wired.runs.mark_sent(run.id)
     try:
         with broker() as app:

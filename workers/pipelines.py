@@ -1,6 +1,7 @@
 """The system on one page: each flow is a plan of durable steps, and the Celery canvas that carries it.
 
-    self_repair   reproduce -> diagnose -> propose -> try x shards -> choose -> verify -> commit
+    self_repair   reproduce -> diagnose -> propose -> try x shards -> choose -> verify
+                  -> ask x samples -> prove -> commit
 
 A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
 time or again. Messages carry the run's id and the shard's number, nothing else.
@@ -8,17 +9,37 @@ time or again. Messages carry the run's id and the shard's number, nothing else.
 
 from celery import Celery, Signature, chain, group
 
+from atra.core.errors import NoModel
 from atra.core.runs import Plan, Run, Step
+from atra.core.settings import Settings
 from atra.storage.runs import RunStore
 
 SELF_REPAIR = "self_repair"
 
 
-def self_repair(shards: int) -> Plan:
-    """Return the plan that turns a failing test into a verified commit."""
-    alone = ("reproduce", "diagnose", "propose"), ("choose", "verify", "commit")
-    before, after = ([(name, 1) for name in names] for names in alone)
-    return Plan(SELF_REPAIR, (*before, ("try", shards), *after))
+def self_repair(shards: int, *, samples: int = 0) -> Plan:
+    """Return the plan that turns a failing test into a verified commit.
+
+    Args:
+        shards: tasks that share the search of the templates; 0 leaves that out.
+        samples: proposals asked of models where the search proves nothing; 0 asks none.
+    """
+    looked = (("reproduce", 1), ("diagnose", 1), ("propose", 1))
+    searched = (("try", shards), ("choose", 1), ("verify", 1)) if shards else ()
+    asked = (("ask", samples), ("prove", 1)) if samples else ()
+    return Plan(SELF_REPAIR, (*looked, *searched, *asked, ("commit", 1)), excusable=frozenset({"ask"}))
+
+
+def repair_plan(settings: Settings, generator: str, shards: int) -> Plan:
+    """Return the plan of a repair for whom proposes patches: `auto`, `templates` or `model`.
+
+    Raises:
+        NoModel: a model is asked for and none is configured.
+    """
+    if generator == "model" and not settings.models:
+        raise NoModel("--generator model")
+    samples = settings.samples if settings.models and generator != "templates" else 0
+    return self_repair(0 if generator == "model" else shards, samples=samples)
 
 
 def canvas(app: Celery, run: Run, steps: list[Step]) -> Signature:

@@ -1,20 +1,30 @@
 """The repair chain's tasks: each loads what the steps before it put out, does its step, and puts out a record."""
 
+import secrets
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from celery import Task
 
+from atra.core.clock import utc_now
+from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice, ProtectedPath
+from atra.core.records import from_json
 from atra.core.redaction import Redactor
 from atra.core.runs import Ending
 from atra.core.texts import decode, encode
+from atra.llm.chat import ChatModel
+from atra.meta_architect.context import tell
 from atra.meta_architect.localisation import diagnose as locate
 from atra.meta_architect.message import message
+from atra.meta_architect.one_shot import TEMPLATE as ONE_SHOT
+from atra.meta_architect.one_shot import Question, Sample, sample
 from atra.meta_architect.ranking import choose as rank
 from atra.meta_architect.ranking import confidence
 from atra.meta_architect.records import (
@@ -22,6 +32,9 @@ from atra.meta_architect.records import (
     Choice,
     Commit,
     Diagnosis,
+    Plausible,
+    Proposal,
+    Proposals,
     Reproduction,
     Search,
     Target,
@@ -29,7 +42,9 @@ from atra.meta_architect.records import (
 )
 from atra.meta_architect.reproduction import Green
 from atra.meta_architect.reproduction import reproduce as run_suite
+from atra.meta_architect.screening import Bench, NearMiss
 from atra.meta_architect.search import search
+from atra.meta_architect.seeding import Seeded, search_from
 from atra.meta_architect.stream import candidates
 from atra.meta_architect.verification import verify as prove
 from atra.repository import Repository, protected
@@ -41,6 +56,20 @@ from workers.task import AtraTask, StepFunction, Work, run_step
 
 _SEARCH_SHARE = 0.6
 """The share of a repair's budget that the search may use; the rest is for the suite, before and after."""
+
+_SEARCH_SHARE_WITH_MODELS = 0.35
+"""The same where models are asked after the search."""
+
+_SEEDED_SHARE = 0.15
+"""The share of a repair's budget that a search from one near miss may use."""
+
+_PROMPT_TOKENS = 1000
+"""About what a model is told besides the context."""
+
+_LONGEST_WHY, _LONGEST_DIFF = 500, 20_000
+
+_ASK_TRIES = 3
+"""How often a model that does not answer is asked for one sample."""
 
 _LEAST_PROOF_S = 60.0
 """What a proof may take at least: what the search found is not thrown away because it took the whole budget."""
@@ -67,12 +96,39 @@ class Workspace:
             tree = Path(place, "tree")
             shutil.copytree(self.tree, tree, symlinks=True)
             for path, text in after.items():
-                (tree / path).write_bytes(encode(text, (self.tree / path).read_bytes()))
+                if not self._plain(path):
+                    raise ProtectedPath(path)
+                (tree / path).parent.mkdir(parents=True, exist_ok=True)
+                (tree / path).write_bytes(self.encoded(path, text))
             yield str(tree)
+
+    def encoded(self, path: str, text: str) -> bytes:
+        """Return the new text of a file as its bytes: in the encoding of the base's file, or in the one it declares."""
+        return encode(text, (self.tree / path).read_bytes() if path in self.files else text.encode())
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file of the base; None where it has no such file, or it is no text."""
+        return decode((self.tree / path).read_bytes()) if path in self.files and _readable(self.tree / path) else None
 
     def protected(self, path: str) -> bool:
         """Return whether no patch may change this path."""
-        return protected(path, self.target.protected, self.target.allowed)
+        return protected(path, self.target.protected, self.target.allowed) or not self._plain(path)
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """The base's regular files."""
+        return frozenset(self.repository.files(self.target.revision))
+
+    def _plain(self, path: str) -> bool:
+        """Return whether the path is a regular file, or may become one: no link, no folder, in no submodule."""
+        if path in self.files:
+            return True
+        above = [folder for folder in reversed(Path(path).parents) if folder != Path()]
+        real = [folder for folder in above if (self.tree / folder).is_symlink() or (self.tree / folder).exists()]
+        if any((self.tree / folder).is_symlink() or not (self.tree / folder).is_dir() for folder in real):
+            return False
+        own = not real or any(file.startswith(f"{real[-1].as_posix()}/") for file in self.files)
+        return own and not (self.tree / path).is_symlink() and not (self.tree / path).exists()
 
 
 @contextmanager
@@ -126,7 +182,7 @@ def propose(work: Work) -> tuple[Area, Ending | None]:
     paths = tuple(dict.fromkeys(place.path for place in diagnosis.places))
     shards = sum(step.name == "try" for step in work.wired.runs.steps(work.run.id))
     area = Area(paths, len(diagnosis.places), shards)
-    if paths:
+    if paths or _models_follow(work):
         return area, None
     return area, Ending("not_fixed", "the failing tests touch no file that a patch may change")
 
@@ -137,7 +193,10 @@ def try_candidates(work: Work) -> tuple[Search, None]:
     diagnosis = work.output_of("diagnose", Diagnosis)
     area = work.output_of("propose", Area)
     failing = sorted(reproduction.failing, key=lambda result: result.seconds)
-    deadline_s = time.monotonic() + work.given(Target).budget_s * _SEARCH_SHARE
+    share = _SEARCH_SHARE_WITH_MODELS if _models_follow(work) else _SEARCH_SHARE
+    deadline_s = time.monotonic() + work.given(Target).budget_s * share
+    if not area.paths:
+        return Search((), 0, 0.0, exhausted=True), None
     with workspace(work) as here:
         stream = candidates(here.sources(area.paths), diagnosis)
         workshop = here.runner.workshop(
@@ -167,42 +226,74 @@ def choose(work: Work) -> tuple[Choice, Ending | None]:
     found = work.outputs_of("try", Search)
     plausible = [candidate for one in found for candidate in one.plausible]
     if not plausible:
-        return Choice(()), Ending("not_fixed", _what_was_tried(found, reproduction))
+        ending = Ending("not_fixed", _what_was_tried(found, reproduction))
+        return Choice(()), None if _models_follow(work) else ending
     with workspace(work) as here:
-        paths = work.output_of("propose", Area).paths
-        tests = tuple(path for path in _python_files(here) if here.protected(path))
-        return rank(plausible, here.sources((*paths, *tests)), reproduction), None
+        return _ranked(plausible, reproduction, here), None
 
 
 def verify(work: Work) -> tuple[Verification, Ending | None]:
     """Prove the best choice by the whole suite in cold boxes."""
     choice = work.output_of("choose", Choice)
+    if not choice.ranked:
+        return Verification(None), None
     with workspace(work) as here:
-        proof = prove(
-            work.output_of("reproduce", Reproduction),
-            choice,
-            here.sources(_paths_of(choice)),
-            here.runner,
-            here.patched,
-            here.protected,
-            confidence=confidence(choice),
-            deadline_s=time.monotonic() + max(_LEAST_PROOF_S, here.target.budget_s),
-            stop=work.over,
-        )
-    if proof.winner is None:
-        return proof, Ending("not_fixed", f"no plausible patch held in the whole suite: {'; '.join(proof.refused[:3])}")
-    if not here.target.commit:
-        return proof, Ending("fixed", "a verified patch was found; it was not committed, as asked for")
-    return proof, None
+        proof = _proved(work, here, choice)
+    if proof.winner is None and _models_follow(work):
+        return proof, None
+    return proof, _ending_of(proof, here.target)
+
+
+def ask(work: Work) -> tuple[Proposals, None]:
+    """Ask a model for one patch and try it; search on from a near miss."""
+    if why := _no_need(work):
+        return Proposals(skipped=why), None
+    target, number = work.given(Target), work.claim.shard + 1
+    models = work.wired.models(run_id=work.run.id, purpose="ask", budget_usd=target.budget_usd)
+    model = models[work.claim.shard % len(models)]
+    began = time.monotonic()
+    work.report(model=model.name)
+    with workspace(work) as here:
+        bench = _bench(work, here)
+        asked = _sample(work, model, bench, here, number)
+        proposals = asked.proposals
+        if asked.near and not work.over():
+            found = _search_from(work, asked.near, bench, model.name, number)
+            plausible = (found.plausible,) if found.plausible else ()
+            proposals = replace(proposals, plausible=plausible, tried=found.tried)
+    made = tuple(_masked_proposal(proposal, work.wired.redactor) for proposal in proposals.made)
+    return replace(proposals, made=made, seconds=round(time.monotonic() - began, 3)), None
+
+
+def prove_proposals(work: Work) -> tuple[Verification, Ending | None]:
+    """Prove the best of what models wrote, as what the search found is proved."""
+    if _proof_of(work, "verify"):
+        return Verification(None), None
+    reproduction = work.output_of("reproduce", Reproduction)
+    asked = [*_proposals(work, "ask"), *_proposals(work, "agent")]
+    plausible = [candidate for one in asked for candidate in one.plausible]
+    if not plausible:
+        tried = work.outputs_of("try", Search)
+        said = [*([_what_was_tried(tried, reproduction)] if tried else []), _what_was_asked(asked)]
+        refused = [why for proof in work.outputs_of("verify", Verification) for why in proof.refused]
+        held = [f"no plausible patch held in the whole suite: {'; '.join(refused[:3])}"] if refused else []
+        return Verification(None), Ending("not_fixed", ". ".join([*said[:-1], *held, said[-1]]))
+    with workspace(work) as here:
+        proof = _proved(work, here, _ranked(plausible, reproduction, here))
+    return proof, _ending_of(proof, here.target)
 
 
 def commit(work: Work) -> tuple[Commit, Ending]:
     """Land the proved patch as one commit on a branch of its own."""
     target = work.given(Target)
     reproduction = work.output_of("reproduce", Reproduction)
-    proof = work.output_of("verify", Verification)
+    proof = _proof_of(work, "verify") or work.output_of("prove", Verification)
     repository = Repository.open(target.path)
-    files = {path: encode(text, repository.read(target.revision, path)) for path, text in proof.files.items()}
+    known = frozenset(repository.files(target.revision))
+    files = {
+        path: encode(text, repository.read(target.revision, path) if path in known else text.encode())
+        for path, text in proof.files.items()
+    }
     branch = f"atra/repair-{work.run.id}"
     landed = repository.commit(
         target.revision, branch, files, message(work.run.id, work.run.failure_id, target, reproduction, proof)
@@ -211,6 +302,156 @@ def commit(work: Work) -> tuple[Commit, Ending]:
         work.wired.failures.mark_repaired(work.run.failure_id)
     record = Commit(branch, landed, target.revision, tuple(sorted(files)))
     return record, Ending("fixed", f"commit {landed[:12]} on {branch}")
+
+
+def _models_follow(work: Work) -> bool:
+    """Return whether the plan goes on with models where the search finds nothing."""
+    return any(step.name == "ask" for step in work.wired.runs.steps(work.run.id))
+
+
+def _no_need(work: Work) -> str:
+    """Return why nothing more is to be asked of a model; nothing where it is."""
+    if _proof_of(work, "verify"):
+        return "a patch is proved already"
+    if any(one.plausible for one in _proposals(work, "ask")):
+        return "another sample passed the tests already"
+    if _left_s(work) <= 0:
+        return "the time for this repair is over"
+    return ""
+
+
+def _left_s(work: Work) -> float:
+    """Return what is left of the repair's wall time, counted from when its first step began."""
+    began_at = min((step.started_at for step in work.wired.runs.steps(work.run.id) if step.started_at), default=None)
+    spent_s = (utc_now() - began_at).total_seconds() if began_at else 0.0
+    return work.given(Target).budget_s - spent_s
+
+
+def _proof_of(work: Work, name: str) -> Verification | None:
+    """Return what an earlier step proved; None where it proved nothing or is not in the plan."""
+    found = work.outputs_of(name, Verification)
+    return found[0] if found and found[0].winner else None
+
+
+def _proposals(work: Work, name: str) -> list[Proposals]:
+    """Return what the settled shards of a step with models came to; one that was excused was skipped for that."""
+    outputs = work.wired.runs.outputs(work.run.id, name)
+    return [
+        Proposals(skipped=output["excused"]) if "excused" in output else from_json(Proposals, output)
+        for output in outputs
+    ]
+
+
+def _bench(work: Work, here: Workspace) -> Bench:
+    return Bench(
+        work.output_of("reproduce", Reproduction),
+        here.runner,
+        here.read,
+        here.patched,
+        here.protected,
+        deadline_s=time.monotonic() + max(1.0, _left_s(work)),
+        stop=work.over,
+    )
+
+
+def _sample(work: Work, model: ChatModel, bench: Bench, here: Workspace, number: int) -> Sample:
+    """Ask the model; one that gives no answer for long, or may not be asked as it is set up, gives an empty sample.
+
+    Raises:
+        ModelUnavailable: it may answer when it is asked again.
+        KeyRefused, NoPrice: there is nothing but models to repair with.
+    """
+    try:
+        return sample(model, _question(work, model, here, number), bench)
+    except ModelUnavailable as error:
+        if work.claim.attempt < _ASK_TRIES:
+            raise
+        why = str(error)
+    except (KeyRefused, NoPrice) as error:
+        if here.target.generator == "model":
+            raise
+        why = str(error)
+    return Sample(Proposals(made=(Proposal(model.name, ONE_SHOT, "empty", why=why),)))
+
+
+def _search_from(work: Work, near: NearMiss, bench: Bench, model: str, number: int) -> Seeded:
+    """Search from what a model wrote; where the sandbox breaks off, nothing was found, since asking again costs."""
+    share_s = work.given(Target).budget_s * _SEEDED_SHARE
+    try:
+        return search_from(
+            near,
+            work.output_of("diagnose", Diagnosis),
+            bench,
+            model=model,
+            number=number,
+            deadline_s=min(bench.deadline_s, time.monotonic() + share_s),
+            report=lambda tried, plausible: work.report(model=model, tried=tried, plausible=plausible),
+        )
+    except BoxFailed:
+        return Seeded(None, 0)
+
+
+def _question(work: Work, model: ChatModel, here: Workspace, number: int) -> Question:
+    """Return what the model is asked: as much of the code as fits beside two answers of it."""
+    known = work.wired.settings.models[model.name]
+    output_tokens = min(known.max_output_tokens, known.context_tokens // 4)
+    nonce = secrets.token_hex(6)
+    context = tell(
+        work.output_of("reproduce", Reproduction),
+        work.output_of("diagnose", Diagnosis),
+        here.sources(_python_files(here)),
+        tokens=known.context_tokens - 2 * output_tokens - _PROMPT_TOKENS,
+        nonce=nonce,
+        protected=here.protected,
+    )
+    return Question(
+        context.text,
+        nonce,
+        number,
+        max_output_tokens=output_tokens,
+        seed=here.target.seed + number,
+        effort=known.effort,
+        timeout_s=max(1.0, min(known.timeout_s, _left_s(work))),
+    )
+
+
+def _ranked(plausible: list[Plausible], reproduction: Reproduction, here: Workspace) -> Choice:
+    paths = {edit.path for one in plausible for edit in one.candidate.patch}
+    tests = {path for path in _python_files(here) if here.protected(path)}
+    sources = {path: text for path in sorted(paths | tests) if (text := here.read(path)) is not None}
+    return rank(plausible, sources, reproduction)
+
+
+def _proved(work: Work, here: Workspace, choice: Choice) -> Verification:
+    sources = {path: text for path in _paths_of(choice) if (text := here.read(path)) is not None}
+    return prove(
+        work.output_of("reproduce", Reproduction),
+        choice,
+        sources,
+        here.runner,
+        here.patched,
+        here.protected,
+        confidence=confidence(choice),
+        deadline_s=time.monotonic() + max(_LEAST_PROOF_S, here.target.budget_s),
+        stop=work.over,
+    )
+
+
+def _ending_of(proof: Verification, target: Target) -> Ending | None:
+    if proof.winner is None:
+        return Ending("not_fixed", f"no plausible patch held in the whole suite: {'; '.join(proof.refused[:3])}")
+    if not target.commit:
+        return Ending("fixed", "a verified patch was found; it was not committed, as asked for")
+    return None
+
+
+def _masked_proposal(proposal: Proposal, redactor: Redactor) -> Proposal:
+    """Mask secrets in what is kept of a model's words, and cut it."""
+    return replace(
+        proposal,
+        why=redactor.text(proposal.why)[:_LONGEST_WHY],
+        diff=redactor.text(proposal.diff)[:_LONGEST_DIFF],
+    )
 
 
 def _masked(found: Reproduction, redactor: Redactor) -> Reproduction:
@@ -265,6 +506,27 @@ def _what_was_tried(found: list[Search], reproduction: Reproduction) -> str:
     )
 
 
+def _what_was_asked(asked: list[Proposals]) -> str:
+    """Return in a sentence what models came to, and why they were asked no further."""
+    made = Counter(f"{proposal.verdict}" for one in asked for proposal in one.made)
+    told = ", ".join(f"{count} {_VERDICTS[verdict]}" for verdict, count in made.most_common())
+    said = f"models wrote {made.total()} proposals: {told}" if made else "models wrote no proposal"
+    whys = dict.fromkeys(proposal.why for one in asked for proposal in one.made if proposal.verdict == "empty")
+    return "; ".join([said, *list(whys)[:2], *dict.fromkeys(one.skipped for one in asked if one.skipped)])
+
+
+_VERDICTS = {
+    "plausible": "passed the tests",
+    "failed": "left a test red",
+    "broke": "broke a test",
+    "hung": "ran too long",
+    "died": "ended the tests early",
+    "invalid": "could not be read as code",
+    "unapplied": "fit nowhere",
+    "outside": "would change what no patch may",
+    "empty": "without a change",
+}
+
 STEPS: dict[str, StepFunction] = {
     "reproduce": reproduce,
     "diagnose": diagnose,
@@ -272,6 +534,8 @@ STEPS: dict[str, StepFunction] = {
     "try": try_candidates,
     "choose": choose,
     "verify": verify,
+    "ask": ask,
+    "prove": prove_proposals,
     "commit": commit,
 }
 

@@ -22,6 +22,7 @@ def make_target(
     generator: str = "auto",
     suspect: str = "",
     budget_s: float,
+    budget_usd: float | None = None,
 ) -> Target:
     """Return what is to be repaired; what is not said comes from the repository's entry in `atra.toml`.
 
@@ -51,6 +52,7 @@ def make_target(
         generator=generator,
         suspect=suspect,
         budget_s=budget_s,
+        budget_usd=settings.run_usd if budget_usd is None else budget_usd,
     )
 
 

@@ -1,6 +1,6 @@
 """What a run came to, as the JSON contract of `atra repair` and for people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich.syntax import Syntax
@@ -9,7 +9,16 @@ from rich.table import Table
 from atra.cli.console import harmless, out, plain, seconds_between, table
 from atra.core.records import from_json
 from atra.core.runs import Run, Step
-from atra.meta_architect.records import Choice, Commit, Reproduction, Search, Target, Verification
+from atra.meta_architect.records import (
+    Choice,
+    Commit,
+    Proposal,
+    Proposals,
+    Reproduction,
+    Search,
+    Target,
+    Verification,
+)
 
 EXIT_CODES = {"fixed": 0, "nothing_to_repair": 0, "not_fixed": 1, "cancelled": 1}
 
@@ -20,7 +29,8 @@ def as_contract(run: Run, steps: list[Step]) -> dict[str, Any]:
     outputs = {step.name: step.output for step in steps if step.state == "settled" and step.name != "try"}
     searches = [from_json(Search, step.output) for step in steps if step.name == "try" and step.output]
     reproduction = _load(Reproduction, outputs.get("reproduce"), "failing")
-    proof = _load(Verification, outputs.get("verify"), "winner")
+    proof = next((proof for proof in _proofs(outputs) if proof.winner), next(_proofs(outputs), None))
+    asked = _asked(steps)
     landed = _load(Commit, outputs.get("commit"), "commit")
     choice = _load(Choice, outputs.get("choose"), "ranked")
     winner = proof.winner if proof else None
@@ -35,7 +45,7 @@ def as_contract(run: Run, steps: list[Step]) -> dict[str, Any]:
         "base": target.revision,
         "files": sorted(proof.files) if proof and winner else [],
         "diff": proof.diff if proof else "",
-        "generator": "templates" if winner else None,
+        "generator": winner.candidate.generator if winner else None,
         "template": winner.candidate.template if winner else None,
         "rank": winner.rank if winner else None,
         "candidates_tried": tried,
@@ -47,7 +57,11 @@ def as_contract(run: Run, steps: list[Step]) -> dict[str, Any]:
         "passing_after": list(proof.passing_after) if proof else [],
         "set_aside": _aside(outputs, proof),
         "confidence": proof.confidence if proof and winner else None,
-        "alternatives": _alternatives(choice, winner),
+        "alternatives": _alternatives(choice, asked, winner),
+        "proposals": [_proposal(proposal) for one in asked for proposal in one.made],
+        "model_calls": sum(one.calls for one in asked),
+        "model_tokens": sum(one.tokens for one in asked),
+        "cost_usd": round(sum(one.cost_usd for one in asked), 6),
         "reason": run.reason,
         "warnings": list(reproduction.warnings) if reproduction else [],
         "error": _error(run, steps),
@@ -81,8 +95,9 @@ def print_outcome(run: Run, steps: list[Step]) -> None:
     if result["status"] == "fixed":
         _print_diff(result["diff"])
         out.print(
-            f"[bold green]fixed[/] {plain(', '.join(result['files']))}  [dim]{plain(result['template'])}, "
-            f"candidate {result['rank']}, confidence {result['confidence']:.2f}[/]"
+            f"[bold green]fixed[/] {plain(', '.join(result['files']))}  [dim]{plain(_origin(result))}, "
+            f"confidence {result['confidence']:.2f}[/]",
+            soft_wrap=True,
         )
         before, after = len(result["failing_before"]), len(result["failing_after"])
         out.print(
@@ -103,6 +118,20 @@ def print_outcome(run: Run, steps: list[Step]) -> None:
             f"[dim]{result['candidates_tried']} candidates, {result['candidates_per_second']} a second, "
             f"{result['seconds']} s in all; run {run.id}[/]"
         )
+    if result["model_calls"]:
+        verdicts = ", ".join(f"{proposal['model']} {proposal['verdict']}" for proposal in result["proposals"])
+        out.print(
+            f"[dim]{result['model_calls']} calls of models, {result['model_tokens']} tokens, "
+            f"${result['cost_usd']:.4f}: {plain(verdicts)}[/]",
+            soft_wrap=True,
+        )
+
+
+def _origin(result: Mapping[str, Any]) -> str:
+    if result["generator"] == "templates":
+        return f"{result['template']}, candidate {result['rank']}"
+    sample = "" if result["template"] == "agent" else f", sample {result['rank']}"
+    return f"{result['template']} by {result['generator']}{sample}"
 
 
 def _print_diff(diff: str) -> None:
@@ -117,7 +146,7 @@ def timeline(steps: list[Step]) -> Table:
     """Return the run's steps as a table: state, attempt, time, what came out."""
     rows = table("step", "state", "attempt", "time", "what came out")
     for step in steps:
-        name = step.name if step.name != "try" else f"try {step.shard}"
+        name = step.name if step.name not in {"try", "ask"} else f"{step.name} {step.shard}"
         colour = {"settled": "green", "leased": "cyan", "failed": "red"}.get(step.state, "dim")
         took = seconds_between(step.started_at, step.settled_at)
         rows.add_row(name, f"[{colour}]{step.state}[/]", str(step.attempt or ""), took, plain(summary(step)))
@@ -145,13 +174,27 @@ def _searched(output: dict[str, Any]) -> str:
     return f"{output['tried']} candidates, {rate:.0f} a second, {len(output['plausible'])} plausible"
 
 
+def _asked_for(output: dict[str, Any]) -> str:
+    if "excused" in output:
+        return str(output["excused"])
+    said = [": ".join(filter(None, (made["verdict"], made["why"]))) for made in output["made"]]
+    return "; ".join([*said, *([output["skipped"]] if output["skipped"] else [])])[:200]
+
+
+def _verified(output: dict[str, Any]) -> str:
+    return "proved" if output["winner"] else f"{len(output['refused'])} refused"
+
+
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "reproduce": _reproduced,
     "diagnose": lambda output: f"{len(output['places'])} places",
     "propose": lambda output: f"{len(output['paths'])} files",
     "try": _searched,
     "choose": lambda output: f"{len(output['ranked'])} to verify",
-    "verify": lambda output: "proved" if output["winner"] else f"{len(output['refused'])} refused",
+    "verify": _verified,
+    "ask": _asked_for,
+    "agent": _asked_for,
+    "prove": _verified,
     "commit": lambda output: f"{output['commit'][:12]} on {output['branch']}",
 }
 
@@ -164,8 +207,25 @@ def _aside(outputs: dict[str, Any], proof: Verification | None) -> dict[str, str
     return {**(outputs.get("reproduce") or {}).get("aside", {}), **(proof.aside if proof else {})}
 
 
-def _alternatives(choice: Choice | None, winner: Any) -> list[dict[str, Any]]:
-    others = [plausible for plausible in (choice.ranked if choice else ()) if plausible != winner]
+def _proofs(outputs: Mapping[str, Any]) -> Iterator[Verification]:
+    """Yield what was proved of the search's patches, then of the models'."""
+    found = (_load(Verification, outputs.get(name), "winner") for name in ("verify", "prove"))
+    return (proof for proof in found if proof)
+
+
+def _asked(steps: list[Step]) -> list[Proposals]:
+    """Return what models came to, in the order in which they were asked."""
+    outputs = (step.output for step in steps if step.name in {"ask", "agent"} and step.state == "settled")
+    return [from_json(Proposals, output) for output in outputs if output and "excused" not in output]
+
+
+def _proposal(proposal: Proposal) -> dict[str, Any]:
+    return {name: getattr(proposal, name) for name in ("model", "template", "verdict", "fixed", "why")}
+
+
+def _alternatives(choice: Choice | None, asked: list[Proposals], winner: Any) -> list[dict[str, Any]]:
+    found = [*(choice.ranked if choice else ()), *(plausible for one in asked for plausible in one.plausible)]
+    others = [plausible for plausible in found if plausible != winner]
     return [
         {
             "template": other.candidate.template,

@@ -13,7 +13,7 @@ from rich.live import Live
 from atra.cli.console import err, plain, print_error, print_json, seconds_between
 from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status, summary, timeline
 from atra.cli.session import with_stack
-from atra.core.errors import AtraError, BadInput, DatabaseUnavailable
+from atra.core.errors import AtraError, DatabaseUnavailable, NoModel
 from atra.core.records import from_json
 from atra.core.runs import Run, Step
 from atra.core.settings import load_settings
@@ -47,6 +47,7 @@ def repair(
     python: Annotated[Path | None, typer.Option(help="The interpreter of the tests.")] = None,
     generator: Annotated[Generator, typer.Option(help="Who proposes patches.")] = Generator.auto,
     budget_seconds: Annotated[float | None, typer.Option(min=1, max=3000, help="Wall time for the repair.")] = None,
+    budget_usd: Annotated[float | None, typer.Option(min=0.0001, help="What models may cost in this repair.")] = None,
     shards: Annotated[int | None, typer.Option(min=1, max=256, help="Tasks that share the search.")] = None,
     revision: Annotated[str, typer.Option(help="The revision to repair.")] = "HEAD",
     include_uncommitted: Annotated[
@@ -56,10 +57,10 @@ def repair(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Turn failing tests into one verified commit on a branch of its own."""
-    if generator is Generator.model:
-        raise BadInput("no model is configured; use --generator auto or templates")
-    repository = Repository.open(path)
     settings = load_settings()
+    if generator is Generator.model and not settings.models:
+        raise NoModel("--generator model")
+    repository = Repository.open(path)
     target = make_target(
         repository,
         settings,
@@ -71,6 +72,7 @@ def repair(
         commit=not no_commit,
         generator=generator.value,
         budget_s=budget_seconds or settings.budget_s,
+        budget_usd=budget_usd or settings.run_usd,
     )
     if (dirty := repository.dirty_files()) and not include_uncommitted:
         err.print(

@@ -147,7 +147,6 @@ BAD: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
     "unknown revision": ({"test_a.py": BROKEN_TEST}, ("--revision", "nowhere"), "nowhere"),
     "no interpreter": ({"test_a.py": BROKEN_TEST}, ("--python", "/nowhere/python"), "/nowhere/python"),
     "no pytest": ({"test_a.py": BROKEN_TEST}, ("--python", "/usr/bin/python3"), "pytest"),
-    "no model": ({"test_a.py": BROKEN_TEST}, ("--generator", "model"), "model"),
     "bad budget": ({"test_a.py": BROKEN_TEST}, ("--budget-seconds", "-3"), "--budget-seconds"),
     "bad generator": ({"test_a.py": BROKEN_TEST}, ("--generator", "magic"), "magic"),
 }
@@ -168,6 +167,14 @@ def test_bad_input_is_one_sentence(atra, tmp_path: Path, files, options, named: 
     assert "Traceback" not in said + complaint
     assert state_of(repository) == before
     assert git(repository, "branch", "--list", "atra/*") == ""
+
+
+def test_models_alone_need_a_model(atra, tmp_path: Path):
+    """Without one configured: exit code 3, one sentence, and where to name one."""
+    code, said, _ = atra("repair", str(tmp_path), "--json", "--generator", "model")
+
+    assert (code, json.loads(said)["error"]) == (3, "No model is configured, and --generator model needs one.")
+    assert "atra.toml" in json.loads(said)["hint"]
 
 
 @pytest.mark.parametrize("kind", ["nothing there", "no repository", "no commit", "a bare repository"])

@@ -9,15 +9,17 @@ import typer
 import celeryconfig
 from atra.cli.main import app as cli
 from atra.cli.stack import QUEUES as LISTENED
+from atra.core.errors import NoModel
+from atra.core.settings import ModelSettings, Settings
 from workers.app import TASK_MODULES, app
-from workers.pipelines import self_repair
+from workers.pipelines import repair_plan
 
 ROOT = Path(__file__).parents[3]
 
 TASKS = {
-    "maintenance.send", "maintenance.sweep", "maintenance.tick", "self_repair.choose", "self_repair.commit",
-    "self_repair.diagnose", "self_repair.propose", "self_repair.receive", "self_repair.reproduce", "self_repair.try",
-    "self_repair.verify",
+    "maintenance.send", "maintenance.sweep", "maintenance.tick", "self_repair.ask", "self_repair.choose",
+    "self_repair.commit", "self_repair.diagnose", "self_repair.propose", "self_repair.prove", "self_repair.receive",
+    "self_repair.reproduce", "self_repair.try", "self_repair.verify",
 }  # fmt: skip
 
 COMMANDS = {
@@ -53,14 +55,35 @@ def test_every_task_has_limits_a_route_and_late_acknowledgement(name: str):
     assert task.__doc__
 
 
-def test_every_step_of_a_plan_has_its_task():
-    """A plan names no step that nobody does."""
-    plan = self_repair(3)
+SEARCHED, ASKED = ["try", "choose", "verify"], ["ask", "prove"]
+
+
+@pytest.mark.parametrize(
+    ("generator", "models", "steps"),
+    [
+        ("auto", False, SEARCHED),
+        ("auto", True, [*SEARCHED, *ASKED]),
+        ("templates", True, SEARCHED),
+        ("model", True, ASKED),
+    ],
+)
+def test_every_step_of_a_plan_has_its_task(generator: str, models: bool, steps: list[str]):
+    """A plan names no step that nobody does; models are asked where there are some and nobody said otherwise."""
+    known = {"cheap": ModelSettings(provider="openai", model="m")} if models else {}
+
+    plan = repair_plan(Settings(_env_file=None, models=known, samples=2), generator, 3)
 
     assert {f"{plan.kind}.{name}" for name, _ in plan.steps} <= TASKS
-    assert [name for name, _ in plan.steps] == [
-        "reproduce", "diagnose", "propose", "try", "choose", "verify", "commit"
-    ]  # fmt: skip
+    assert [name for name, _ in plan.steps] == ["reproduce", "diagnose", "propose", *steps, "commit"]
+    assert {name: number for name, number in plan.steps if number > 1} == {
+        name: number for name, number in (("try", 3), ("ask", 2)) if name in steps
+    }
+
+
+def test_a_repair_by_models_alone_needs_one():
+    """It is refused before a run is opened."""
+    with pytest.raises(NoModel):
+        repair_plan(Settings(_env_file=None), "model", 3)
 
 
 def test_the_timetable_fires_tasks_that_exist_and_expire():
