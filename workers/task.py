@@ -16,7 +16,7 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded, TaskPredicate
 
-from atra.core.errors import AtraError, LeaseLost, Transient, as_facts
+from atra.core.errors import AtraError, BudgetSpent, LeaseLost, Permanent, Transient, as_facts
 from atra.core.records import from_json, to_json
 from atra.core.runs import Claim, Ending, Refusal, Run
 from atra.storage.runs import RunStore
@@ -31,17 +31,21 @@ CANCELLED = Ending("cancelled", "cancelled on request")
 class AtraTask(Task):  # type: ignore[misc]
     """Retries what is worth another try, with backoff; there is no other retry loop in ATRA.
 
-    What Celery tells of a failure, in events (Flower) and results, has no secret in it.
+    What Celery tells of a failure, in events (Flower) and results, has no secret in it. A spent budget leaves as an
+    `Exception`: one that is none would end a worker whose pool is `solo`, and with it all that it holds.
     """
 
     max_retries = 5
     acks_late = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        told: Exception
         try:
             return super().__call__(*args, **kwargs)
         except TaskPredicate:
             raise
+        except BudgetSpent as spent:
+            told, again = Permanent(str(spent)), False
         except Exception as error:
             told, again = _without_secrets(error), isinstance(error, Transient)
             if told is error and not again:
@@ -172,24 +176,36 @@ def run_step(name: str, run_id: str, shard: int, work_on: StepFunction) -> str:
     except Transient as error:
         wired.runs.release(claim, wired.redactor.value(as_facts(error)))
         raise
-    except SoftTimeLimitExceeded:
-        _fail(work, {"type": "TimeLimit", "error": f"step {name} ran into its time limit"})
-        raise
+    except BudgetSpent as spent:
+        _fail(work, as_facts(spent), "not_fixed")
     except Exception as error:
-        _fail(work, as_facts(error))
-        raise
-    log.info("step settled", outcome=ending.outcome if ending else None)
+        _fail(work, _facts(error, name), "error")
+        if not claim.excusable:
+            raise
+    else:
+        log.info("step settled", outcome=ending.outcome if ending else None)
     return run_id
 
 
-def _fail(work: Work, facts: dict[str, Any]) -> None:
-    """End the run with this error, and log it; a lease that was lost meanwhile leaves that to the one who has it.
+def _facts(error: Exception, name: str) -> dict[str, Any]:
+    if isinstance(error, SoftTimeLimitExceeded):
+        return {"type": "TimeLimit", "error": f"step {name} ran into its time limit"}
+    return as_facts(error)
 
-    A step that is cancelled may stop with an error; then the run is cancelled and not in error.
+
+def _fail(work: Work, facts: dict[str, Any], outcome: str) -> None:
+    """End the run with this error and outcome, or let it go on without a step that may be excused; log it.
+
+    A step that is cancelled may stop with an error; then the run is cancelled and not in error. A lease that was lost
+    meanwhile leaves all that to the one who has it.
     """
     facts = work.wired.redactor.value(facts)
+    why = str(facts["error"])
     log.exception("step failed", **facts)
     try:
-        work.wired.runs.fail(work.claim, facts, CANCELLED if work.cancelled else Ending("error", str(facts["error"])))
+        if work.claim.excusable and not work.cancelled:
+            work.wired.runs.excuse(work.claim, why)
+        else:
+            work.wired.runs.fail(work.claim, facts, CANCELLED if work.cancelled else Ending(outcome, why))
     except LeaseLost as error:
         log.warning("step lost", error=str(error))

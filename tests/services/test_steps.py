@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
-from atra.core.errors import BoxFailed, NoTests
+from atra.core.errors import BoxFailed, BudgetSpent, NoTests, Permanent
 from atra.core.runs import Ending, Plan, Run, new_id
 from atra.core.settings import Settings
 from atra.wiring import Wiring, use
@@ -115,3 +115,66 @@ def test_a_secret_in_an_error_is_not_told_by_celery(wired: Wiring, kind: type[Ex
     assert result.failed()
     assert "canary" not in f"{result.result!r} {result.traceback}"
     assert kind.__name__ in repr(result.result)
+
+
+SPENT = BudgetSpent("run r1", "$0.009", "$0.01", "$0.002")
+
+
+def spends(work: Work):
+    raise SPENT
+
+
+def test_a_spent_budget_ends_the_run_and_not_the_task(wired: Wiring, run: Run):
+    """The run is not fixed, for that reason; its chain runs out quietly, and nothing is tried again."""
+    assert run_step("first", run.id, 0, spends) == run.id
+    assert run_step("last", run.id, 0, spends) == run.id
+
+    ended, step = wired.runs.get(run.id), wired.runs.steps(run.id)[0]
+    assert (ended.outcome, ended.reason) == ("not_fixed", str(SPENT))
+    assert "The budget of run r1 is spent: $0.009 of $0.01" in (ended.reason or "")
+    assert (step.state, step.attempt, (step.error or {})["type"]) == ("failed", 1, "BudgetSpent")
+
+
+def test_a_step_may_settle_with_what_it_has_when_the_budget_is_spent(wired: Wiring, run: Run):
+    """It catches the end of the budget by its name; the run goes on."""
+
+    def step(work: Work):
+        try:
+            return spends(work)
+        except BudgetSpent as spent:
+            return {"skipped": str(spent)}, None
+
+    run_step("first", run.id, 0, step)
+
+    assert wired.runs.get(run.id).state == "open"
+    assert "spent" in wired.runs.outputs(run.id, "first")[0]["skipped"]
+
+
+@pytest.mark.parametrize("error", [SPENT, NoTests("/shop"), SoftTimeLimitExceeded()], ids=["budget", "error", "time"])
+def test_a_run_goes_on_without_an_excusable_step_that_fails(wired: Wiring, error: BaseException):
+    """It settles with the reason, and the task ends well, so that the steps after it are started."""
+    run = wired.runs.open(new_id("r"), Plan("self_repair", (("ask", 1), ("last", 1)), frozenset({"ask"})), {})
+
+    def step(work: Work):
+        raise error
+
+    assert run_step("ask", run.id, 0, step) == run.id
+
+    assert wired.runs.get(run.id).state == "open"
+    assert wired.runs.outputs(run.id, "ask")[0]["excused"]
+
+
+def test_no_task_of_ours_raises_what_is_no_exception(wired: Wiring):
+    """Out of a task, a spent budget is a failure like others: not retried, and no reason for a worker to end."""
+
+    @app.task(base=AtraTask, name="test.spends", shared=False)
+    def task() -> None:
+        raise SPENT
+
+    try:
+        result = task.apply(throw=False)
+    finally:
+        app.tasks.unregister(task.name)
+
+    assert isinstance(result.result, Permanent)
+    assert str(SPENT) in str(result.result)
