@@ -330,8 +330,13 @@ def _as_variable(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, dict):
-        return json.dumps({key: item.model_dump(mode="json") for key, item in value.items()})
+        return json.dumps({key: item.model_dump() for key, item in value.items()}, default=_as_text)
     return str(value)
+
+
+def _as_text(value: Any) -> str:
+    """Return what JSON has no word for as text; a secret as it is, where its own text would be a row of stars."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _record(home: Path) -> Path:

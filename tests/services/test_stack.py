@@ -12,10 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from pydantic import SecretStr
 
 from atra.cli.doctor import doctor
 from atra.cli.stack import Crew, StackInfo, addressed, environment_of, running_stack, temporary_stack
-from atra.core.settings import RepositorySettings, Settings
+from atra.core.settings import ModelSettings, RepositorySettings, Settings
 from atra.embedded.keeper import Home, read
 from tests.services.watching import eventually, processes_of
 
@@ -199,7 +200,10 @@ def test_nothing_survives_a_killed_supervisor(own_up: Up) -> None:
 def test_children_get_the_very_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every setting goes through the environment and comes back equal, wherever the child runs."""
     repository = RepositorySettings(path=tmp_path, test_command="pytest -q", protected=("*.sql",))
-    settings = Settings(home=tmp_path, message_key="k" * 20, lease_s=3.5, repositories={"shop": repository})
+    model = ModelSettings(provider="openai", model="gpt-x", api_key=SecretStr("canary"), input_usd=1.5)
+    settings = Settings(
+        home=tmp_path, message_key="k" * 20, lease_s=3.5, repositories={"shop": repository}, models={"main": model}
+    )
     for name, value in environment_of(settings).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir("/")

@@ -110,3 +110,40 @@ def test_an_empty_home_is_none_named(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("ATRA_HOME", "")
 
     assert load_settings().home == tmp_path / ".atra"
+
+
+MODELS = """
+[models.first]
+provider = "openai"
+model = "gpt-x"
+
+[models.second]
+provider = "anthropic"
+model = "claude-x"
+"""
+
+
+def test_a_models_key_may_stand_in_the_environment_and_the_rest_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """The two are merged, the models stay in the file's order, and the redactor knows the key."""
+    (tmp_path / "atra.toml").write_text(MODELS)
+    (tmp_path / ".env").write_text("ATRA_MODELS__FIRST__API_KEY=canary-of-first\n")
+    monkeypatch.setenv("ATRA_MODELS__SECOND__API_KEY", "canary-of-second")
+
+    settings = load_settings()
+
+    keys = {name: model.api_key and model.api_key.get_secret_value() for name, model in settings.models.items()}
+    assert list(keys.items()) == [("first", "canary-of-first"), ("second", "canary-of-second")]
+    assert settings.models["second"].model == "claude-x"
+    assert settings.redactor().text("canary-of-first, canary-of-second") == "[redacted], [redacted]"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "a dollar", "1e9"])
+@pytest.mark.parametrize("name", ["ATRA_CALL_USD", "ATRA_RUN_USD", "ATRA_DAY_USD"])
+def test_a_budget_without_a_bound_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    """A budget is an amount; what holds nothing back is a mistake."""
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(BadInput, match=name):
+        load_settings()
