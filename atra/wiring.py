@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from atra.core.errors import MissingPart
-from atra.core.redaction import Redactor
+from atra.core.redaction import CodeRedactor, Redactor
 from atra.core.settings import Settings, load_settings
 from atra.llm.budget import Budgets
 from atra.llm.chat import ChatModel
@@ -106,14 +106,14 @@ class Wiring:
         Raises:
             BadInput: the address of one is missing, or is none.
         """
-        settings = self.settings
+        settings, redactor = self.settings, self.settings.redactor(CodeRedactor)  # most of what models read is code
         run_usd = settings.run_usd if budget_usd is None else budget_usd
         budgets = Budgets(settings.call_usd, run_usd, settings.day_usd, budget_tokens)
         return tuple(
             Meter(
                 open_model(name, entry),
                 self.ledger,
-                self.redactor,
+                redactor,
                 budgets,
                 run_id,
                 purpose,

@@ -182,7 +182,8 @@ def _asked_for(output: dict[str, Any]) -> str:
 
 
 def _verified(output: dict[str, Any]) -> str:
-    return "proved" if output["winner"] else f"{len(output['refused'])} refused"
+    refused = len(output["refused"])
+    return "proved" if output["winner"] else f"{refused} refused" if refused else "nothing to prove"
 
 
 _SUMMARIES: dict[str, Callable[[Any], str]] = {

@@ -20,6 +20,10 @@ _NAMED = re.compile(
     rf"(?i)(?<![\w.-])({_SECRET_NAME})([\"']?\s*[=:]\s*)(?:(?:bearer|basic)\s+)?"
     r"(\[redacted\]|\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&)\]}\"']+)"
 )
+_NAMED_LITERAL = re.compile(
+    rf"(?i)(?<![\w.-])({_SECRET_NAME})([\"']?[ \t]*(?::[\w.\[\]| \t]{{1,60}}=(?!=)|[=:](?!=))[ \t]*)"
+    r"(?:[rbuf]{0,2}(?:\"[^\"\s]{6,}\"|'[^'\s]{6,}')|(?=[^\s,;&()\[\]{}\"'.]*[^\Wa-z_])[^\s,;&()\[\]{}\"'.]{4,}(?![\w(\[.]))"
+)
 _NAME = re.compile(rf"(?i)^{_SECRET_NAME}$")
 _SHAPES = re.compile(
     r"""
@@ -56,6 +60,9 @@ class Redactor:
             text = self._known.sub(MASK, text)
         text = _SHAPES.sub(MASK, text)
         text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+        return self._without_named(text)
+
+    def _without_named(self, text: str) -> str:
         return _NAMED.sub(rf"\1\2{MASK}", text)
 
     def value(self, value: Any) -> Any:
@@ -67,6 +74,17 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+
+class CodeRedactor(Redactor):
+    """Masks secrets in program text that somebody is to read and change, where `token` mostly names a variable.
+
+    After a name that says it is secret, only what looks like one is masked: six or more characters in quotes without a
+    space, or a bare word with a digit in it. A variable, a call, an annotation or an empty string stays as it is.
+    """
+
+    def _without_named(self, text: str) -> str:
+        return _NAMED_LITERAL.sub(rf"\1\2{MASK}", text)
 
 
 def _hides(key: object, item: object) -> bool:

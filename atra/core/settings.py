@@ -137,13 +137,13 @@ class Settings(BaseSettings):
         """Read in this order: arguments, environment, `.env`, `atra.toml`."""
         return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, _toml_file())
 
-    def redactor(self) -> Redactor:
+    def redactor(self, kind: type[Redactor] = Redactor) -> Redactor:
         """Return a redactor that knows every secret in these settings, and the passwords in its addresses."""
         fields = (getattr(self, name) for name in type(self).model_fields)
         keys = (model.api_key for model in self.models.values())
         secrets = [field.get_secret_value() for field in (*fields, *keys) if isinstance(field, SecretStr)]
         passwords = [urlsplit(secret).password or "" for secret in secrets if "://" in secret]
-        return Redactor([*secrets, *passwords, *map(unquote, passwords)])
+        return kind([*secrets, *passwords, *map(unquote, passwords)])
 
 
 def _toml_file() -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from atra.core.errors import BudgetSpent, ModelRejected
+from atra.core.redaction import MASK
 from atra.llm.chat import ChatModel
 from atra.llm.records import Effort, Message, Reply, Request
 from atra.meta_architect.context import prompt
@@ -138,8 +139,18 @@ def _read(reply: Reply, bench: Bench) -> _Written:
         )
     fitted = fit(answer.blocks, bench.read)
     faults = [*answer.faults, *fitted.faults]
+    faults += _hidden(fitted.after, bench)
     if fault := syntax_fault(fitted.after):
         faults.append(f"with these changes the file is no Python: {fault}")
     if faults:
         return _Written({}, "unapplied", "\n".join(faults))
     return _Written(fitted.after) if fitted.after else _Written({}, "empty", "it changes nothing")
+
+
+def _hidden(after: Mapping[str, str], bench: Bench) -> list[str]:
+    """Return which files would get a mask in the place of text that the model was not shown."""
+    return [
+        f"{path}: {MASK} stands for text that is not shown; leave lines with it as they are"
+        for path, text in after.items()
+        if text.count(MASK) > (bench.read(path) or "").count(MASK)
+    ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from atra.core.redaction import MASK, Redactor
+from atra.core.redaction import MASK, CodeRedactor, Redactor
 
 CANARIES = {
     "openai": "sk-proj-abcdefghijklmnopqrstuvwx",
@@ -81,3 +81,51 @@ def test_a_long_line_is_masked_in_reasonable_time():
     """No pattern backtracks for ever on hostile text."""
     for hostile in ("a" * 200_000, "password" * 20_000, "://" * 50_000, "sk-" * 50_000, "-" * 200_000):
         Redactor().text(hostile)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PASSWORD=hunter2",
+        'password = "hunter2"',
+        "api_key: str = 'hunter2'",
+        "connect(user='me', password=b'hunter2')",
+        '{"token": "hunter2"}',
+        "secret: hunter2",
+        "postgresql://me:hunter2@db/shop",
+    ],
+)
+def test_literals_under_secret_names_are_masked_in_code(text: str):
+    """Assignments, annotations, arguments, JSON and the lines of an environment file."""
+    said = CodeRedactor().text(text)
+
+    assert "hunter2" not in said
+    assert MASK in said
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "token = self.get_token()",
+        "self.token = ''",
+        "if token == 'lambda':",
+        "def reply(self, tokenizer: Any, secret: SecretStr | None) -> None:",
+        "login(user, password=password, token=tokens[0])",
+        "for token in tokens:\n    raise ValueError(token)",
+        '"""Return what hears every token:\n    it ends."""',
+        "_URL_PASSWORD = re.compile(r'x')",
+        "token_range = '%d,%d' % (token.start + token.end)",
+    ],
+)
+def test_code_that_only_speaks_of_secrets_stays(code: str):
+    """A model that is to change a line must see it as it stands."""
+    assert CodeRedactor().text(code) == code
+
+
+@pytest.mark.parametrize("secret", CANARIES.values(), ids=CANARIES.keys())
+def test_shapes_and_known_values_are_masked_in_code_too(secret: str):
+    """What has a public form or was told is masked wherever it stands."""
+    said = CodeRedactor(["my own secret"]).text(f"call({secret!r}, 'my own secret')")
+
+    assert secret not in said
+    assert "my own secret" not in said

@@ -115,8 +115,13 @@ def test_what_is_no_repair_has_its_verdict(bench: Bench, reply: str | Reply, ver
 
 @pytest.mark.parametrize(
     "unusable",
-    [edit("TOTAL = 9", "TOTAL = 1"), edit("TOTAL = 0", "TOTAL ="), RIGHT.removesuffix(">>>>>>> REPLACE\n")],
-    ids=["fits nowhere", "no Python", "no end"],
+    [
+        edit("TOTAL = 9", "TOTAL = 1"),
+        edit("TOTAL = 0", "TOTAL ="),
+        RIGHT.removesuffix(">>>>>>> REPLACE\n"),
+        edit("TOTAL = 0\nRATE = 0", "TOTAL = 1\nRATE = [redacted]"),
+    ],
+    ids=["fits nowhere", "no Python", "no end", "what was masked"],
 )
 def test_what_does_not_apply_goes_back_once(bench: Bench, unusable: str) -> None:
     """The model hears what was wrong, in a frame, and its second answer counts; there is no third."""
