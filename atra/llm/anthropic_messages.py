@@ -49,10 +49,10 @@ class AnthropicMessages:
                 if listener:
                     told = _collected(create(**self._body(request), stream=True), listener)
                 else:
-                    told = as_json(create(**self._body(request)))
+                    told = as_json(create(**self._body(request), stream=False))
                 return self._reply(_Answer.model_validate(told), connection)
             except (anthropic.AnthropicError, *UNREADABLE) as error:
-                raise translated(error, anthropic, self.name, connection) from error
+                raise translated(error, self.name, connection) from error
 
     def _client(self, connection: Connection, attempts: int) -> anthropic.Anthropic:
         return anthropic.Anthropic(

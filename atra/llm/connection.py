@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from email.utils import mktime_tz, parsedate_tz
 from functools import cache
-from types import ModuleType, TracebackType
+from types import TracebackType
 
 import httpx2
 import pydantic
@@ -25,6 +25,7 @@ MAX_REPLY_BYTES = 4 * 2**20
 MAX_STREAM_BYTES = 64 * 2**20  # every token of a stream comes in a JSON object of its own, and the whole once more
 HELD = "held by the connection"  # what the SDKs are given for a key: they look for none then, and know none
 LEAVING = frozenset({"accept", "anthropic-version", "connection", "content-length", "content-type", "host"})
+PASSING = frozenset({408, 409, 425, 429})
 BILLED_AWAY = frozenset({408, 504, 524})  # a gateway gave up; the model behind it may have worked on
 
 
@@ -32,7 +33,7 @@ class Connection(httpx2.BaseTransport):
     """The way to one server for one call; `with` closes it.
 
     `unanswered` counts the attempts that went out and were not turned away: all but the last of them, if that one
-    brought the reply, went without an answer. `request_id` is the server's name for the latest attempt.
+    brought the reply, went without an answer. `request` is the latest attempt, `request_id` the server's name for it.
     """
 
     def __init__(self, *, key: str, timeout_s: float, streamed: bool) -> None:
@@ -41,6 +42,7 @@ class Connection(httpx2.BaseTransport):
         self.limit_bytes = MAX_STREAM_BYTES if streamed else MAX_REPLY_BYTES
         self.unanswered = 0
         self.request_id = ""
+        self.request = httpx2.Request("POST", "http://unsent")
         self.timeout = httpx2.Timeout(timeout_s, connect=min(10.0, timeout_s))
         self._inner = httpx2.HTTPTransport(verify=_trusted(), trust_env=False)
         self.client = httpx2.Client(transport=self, timeout=self.timeout, follow_redirects=False, trust_env=False)
@@ -63,6 +65,7 @@ class Connection(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one attempt, and count it."""
         deadline = time.monotonic() + self.timeout_s
+        self.request = request
         request.headers = self._leaving(request.headers)
         try:
             response = self._inner.handle_request(request)
@@ -123,32 +126,25 @@ class _Bounded(httpx2.SyncByteStream):
         self._response.close()
 
 
-def translated(error: Exception, sdk: ModuleType, name: str, connection: Connection) -> AtraError:
-    """Return ATRA's error for one that the SDK, or the reading of what came, has raised.
+def translated(error: Exception, name: str, connection: Connection) -> AtraError:
+    """Return ATRA's error for what an SDK, or the reading of what came, has raised in a call of the model `name`.
 
-    Args:
-        sdk: `openai` or `anthropic`, which name their errors alike.
-        name: the model's name in the settings.
+    The provider's own word counts first, then the status, which some servers write into the body of a success. What
+    has neither, a connection that broke or a body that cannot be read, is worth another try.
     """
-    table: tuple[tuple[type[Exception], type[AtraError]], ...] = (
-        (sdk.AuthenticationError, KeyRefused),
-        (sdk.PermissionDeniedError, KeyRefused),
-        (sdk.RateLimitError, ModelUnavailable),
-        (sdk.ConflictError, ModelUnavailable),
-        (sdk.InternalServerError, ModelUnavailable),
-        (sdk.APIStatusError, ModelRejected),
-    )
-    found = _BY_WORD.get(_word(error)) or _BY_STATUS.get(getattr(error, "status_code", 0))
-    found = found or next((ours for theirs, ours in table if isinstance(error, theirs)), ModelUnavailable)
-    return found(name, _reason(error, connection.key), connection.unanswered)
+    body = getattr(error, "body", None)
+    fault = body.get("error", body) if isinstance(body, dict) else None
+    words = [str(fault.get(key)) for key in ("code", "type")] if isinstance(fault, dict) else []
+    known = [_BY_WORD[word] for word in words if word in _BY_WORD]
+    statuses = [int(word) for word in words if word.isdecimal()] or [getattr(error, "status_code", 0)]
+    kind = known[0] if known else _by_status(statuses[0])
+    return kind(name, _reason(error, connection.key), connection.unanswered)
 
 
 UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError, RecursionError, pydantic.ValidationError, httpx2.HTTPError)
 """What is raised where a body breaks off, is no JSON, or is JSON that no answer looks like."""
 
-_BY_STATUS: dict[int, type[AtraError]] = {402: KeyRefused, 408: ModelUnavailable}
-# The provider's own word counts more than the status: an error inside a stream comes under status 200, and an account
-# without money answers 429 for ever.
+# An error inside a stream comes under status 200, and an account without money answers 429 for ever.
 _BY_WORD: dict[str, type[AtraError]] = {
     "insufficient_quota": KeyRefused,
     "authentication_error": KeyRefused,
@@ -161,13 +157,10 @@ _BY_WORD: dict[str, type[AtraError]] = {
 }
 
 
-def _word(error: Exception) -> str:
-    body = getattr(error, "body", None)
-    inner = body.get("error", body) if isinstance(body, dict) else None
-    if not isinstance(inner, dict):
-        return ""
-    words = [str(inner.get("code")), str(inner.get("type"))]
-    return next((word for word in words if word in _BY_WORD), "")
+def _by_status(status: int) -> type[AtraError]:
+    if status in (401, 402, 403):
+        return KeyRefused
+    return ModelRejected if 300 <= status < 500 and status not in PASSING else ModelUnavailable
 
 
 def _reason(error: Exception, key: str) -> str:
@@ -186,7 +179,11 @@ def _said(error: Exception) -> str:
     if not hasattr(error, "body") and isinstance(error, ValueError | RecursionError):
         return f"its answer is no JSON: {error}"
     location = getattr(getattr(error, "response", None), "headers", {}).get("location")
-    return f"it redirects to {location}, set that as base_url" if location else str(error) or type(error).__name__
+    if location:
+        return f"it redirects to {location}, set that as base_url"
+    text, body = str(error), getattr(error, "body", None)
+    # The SDKs quote the message where OpenAI has it; other servers have theirs elsewhere.
+    return f"{text}: {body}" if body and text.startswith("Error code") and " - " not in text else text or repr(error)
 
 
 def _seconds(given: str) -> float | None:

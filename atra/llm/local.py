@@ -6,8 +6,6 @@ chat template can: tools where the template knows them, asked for as `<tool_call
 models that know tools were trained on. A reply is greedy without a seed, and sampled with one.
 """
 
-import json
-import re
 import time
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +14,8 @@ from typing import Any
 
 from atra.core.errors import MissingPart, ModelRejected, ModelUnavailable
 from atra.llm.chat import Listener
-from atra.llm.parsing import Hearing, arguments_of, split_thinking
-from atra.llm.records import Message, Reply, Request, Tool, ToolCall, Usage
-
-CALL = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+from atra.llm.parsing import Hearing, split_calls, split_thinking
+from atra.llm.records import Message, Reply, Request, Tool, Usage
 
 
 class LocalModel:
@@ -79,9 +75,9 @@ class LocalModel:
         ended = weights.generation_config.eos_token_id
         whole = bool(written) and written[-1] in (ended if isinstance(ended, list) else [ended])
         reasoning, said = split_thinking(tokenizer.decode(written, skip_special_tokens=True))
-        calls = tuple(_tool_call(found[1], number) for number, found in enumerate(CALL.finditer(said)))
+        text, calls = split_calls(said)
         return Reply(
-            text=CALL.sub("", said).strip() if calls else said,
+            text=text,
             finish="length" if not whole else "tools" if calls else "stop",
             calls=calls,
             reasoning=reasoning,
@@ -163,13 +159,3 @@ def _turn(message: Message) -> dict[str, Any]:
 def _tool(tool: Tool) -> dict[str, Any]:
     described = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
     return {"type": "function", "function": described}
-
-
-def _tool_call(text: str, number: int) -> ToolCall:
-    """Read one asking; what is none keeps its text, so that the model can be shown it."""
-    asked = arguments_of(text) or {}
-    arguments = asked.get("arguments", asked.get("parameters"))
-    if isinstance(arguments, str):  # some write the arguments as JSON in JSON
-        arguments = arguments_of(arguments)
-    given = arguments if isinstance(arguments, dict) else None
-    return ToolCall(f"call_{number}", str(asked.get("name", "")), given, text if given is None else json.dumps(given))

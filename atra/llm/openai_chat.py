@@ -6,15 +6,16 @@ whether usage is told, what a stop for tools is called. What they leave out is b
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import openai
 from pydantic import BaseModel, Field, NonNegativeInt
 
+from atra.core.errors import ModelRejected, ModelUnavailable
 from atra.llm.chat import Listener
 from atra.llm.connection import HELD, UNREADABLE, Connection, translated
-from atra.llm.parsing import Hearing, arguments_of, as_json, split_thinking
+from atra.llm.parsing import Hearing, arguments_of, as_json, split_calls, split_thinking
 from atra.llm.records import Finish, Message, Reply, Request, Tool, ToolCall, Usage
 from atra.llm.schemas import closed
 
@@ -25,20 +26,37 @@ WORKING = ("reasoning_content", "reasoning", "reasoning_details")
 
 @dataclass(frozen=True)
 class OpenAIChat:
-    """A model behind Chat Completions at `base_url`, with a key or without; see `ChatModel`."""
+    """A model behind Chat Completions at `base_url`, with a key or without; see `ChatModel`.
+
+    `refused` holds the parameters that this server was seen to refuse by name; they are not sent again.
+    """
 
     name: str
     model: str
     base_url: str
     key: str = ""
     provider: str = "openai-compatible"
+    refused: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def reply(self, request: Request, *, listener: Listener | None = None, attempts: int = 3) -> Reply:
         """Answer the conversation; see `ChatModel.reply`.
 
         Where the server shows its working inside the text, a listener hears only what follows `</think>`, unless the
-        opening tag stood in the prompt: then it hears all.
+        opening tag stood in the prompt: then it hears all. Calls that the server leaves in the text it hears as text.
         """
+        if "response_format" in self.refused:
+            request = replace(request, schema=None)
+        try:
+            return self._ask(request, listener, attempts)
+        except (ModelRejected, ModelUnavailable) as error:
+            # Some servers know no schemas and say so, llama-cpp-python with status 500.
+            if request.schema is None or "response_format" not in str(error):
+                raise
+            self.refused.add("response_format")
+            reply = self._ask(replace(request, schema=None), listener, attempts)
+            return replace(reply, unanswered=reply.unanswered + error.args[2])
+
+    def _ask(self, request: Request, listener: Listener | None, attempts: int) -> Reply:
         with Connection(key=self.key, timeout_s=request.timeout_s, streamed=listener is not None) as connection:
             create: Callable[..., Any] = openai_client(connection, self.base_url, attempts).chat.completions.create
             try:
@@ -46,10 +64,12 @@ class OpenAIChat:
                     usage = {"include_usage": True}
                     told = _collected(create(**self._body(request), stream=True, stream_options=usage), listener)
                 else:
-                    told = as_json(create(**self._body(request)))
-                return self._reply(_Answer.model_validate(told), connection)
+                    told = as_json(create(**self._body(request), stream=False))
+                if told.get("error") and not told.get("choices"):  # OpenRouter: a failure under status 200
+                    raise openai.APIError(str(told["error"]), connection.request, body=told)
+                return self._reply(_Answer.model_validate(told), request, connection)
             except (openai.OpenAIError, *UNREADABLE) as error:
-                raise translated(error, openai, self.name, connection) from error
+                raise translated(error, self.name, connection) from error
 
     def _body(self, request: Request) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -79,10 +99,12 @@ class OpenAIChat:
         # Working goes back in the field it came in, and only to the model that made it.
         return said | dict(message.opaque.get(self._signature, {}))
 
-    def _reply(self, answer: "_Answer", connection: Connection) -> Reply:
+    def _reply(self, answer: "_Answer", request: Request, connection: Connection) -> Reply:
         choice = answer.choices[0]
         reasoning, text = _shown(choice.message)
         calls = tuple(_tool_call(call) for call in choice.message.tool_calls or ())
+        if request.tools and not calls:  # a server that does not know the model's way of asking leaves it in the text
+            text, calls = split_calls(text)
         finish, detail = _ending(choice.finish_reason, choice.message.refusal, calls)
         working = choice.message.model_dump(include=set(WORKING), exclude_none=True, exclude_defaults=True)
         return Reply(

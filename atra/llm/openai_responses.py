@@ -42,10 +42,10 @@ class OpenAIResponses:
                 if listener:
                     told = _collected(create(**self._body(request), stream=True), listener)
                 else:
-                    told = as_json(create(**self._body(request)))
+                    told = as_json(create(**self._body(request), stream=False))
                 return self._reply(_Answer.model_validate(told), connection)
             except (openai.OpenAIError, *UNREADABLE) as error:
-                raise translated(error, openai, self.name, connection) from error
+                raise translated(error, self.name, connection) from error
 
     def _body(self, request: Request) -> dict[str, Any]:
         body: dict[str, Any] = {

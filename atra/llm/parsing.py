@@ -8,11 +8,13 @@ from typing import Any
 import pydantic
 
 from atra.llm.chat import Listener
+from atra.llm.records import ToolCall
 
 OPENING = "<think>"
 # A closing tag counts as the end of the working only where nothing follows it on its line: code that speaks of the tag
 # has a quote or a bracket there.
 CLOSING = re.compile(r"</think>[ \t]*(?:\n|\Z)")
+CALL = re.compile(r"<tool_call>\s*(\{.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
 
 
 def as_json(given: object) -> dict[str, Any]:
@@ -48,6 +50,24 @@ def split_thinking(content: str) -> tuple[str, str]:
     if not opened and OPENING in content[: closing.start()]:
         return "", content
     return content[: closing.start()].lstrip().removeprefix(OPENING).strip(), content[closing.end() :].lstrip("\n")
+
+
+def split_calls(said: str) -> tuple[str, tuple[ToolCall, ...]]:
+    """Return (text, calls) of what a model said that asks for tools by `<tool_call>{"name": …}</tool_call>`.
+
+    A call whose arguments cannot be read keeps its text, so that the model can be shown it.
+    """
+    calls = tuple(_call(found[1], number) for number, found in enumerate(CALL.finditer(said)))
+    return (CALL.sub("", said).strip(), calls) if calls else (said, ())
+
+
+def _call(text: str, number: int) -> ToolCall:
+    asked = arguments_of(text) or {}
+    given = asked.get("arguments", asked.get("parameters"))
+    if isinstance(given, str):  # some write the arguments as JSON in JSON
+        given = arguments_of(given)
+    read = given if isinstance(given, dict) else None
+    return ToolCall(f"call_{number}", str(asked.get("name", "")), read, text if read is None else json.dumps(read))
 
 
 class Hearing:

@@ -48,12 +48,21 @@ class WireServer:
             up answers 400.
         piece: characters in one event of a stream.
         strict: whether it refuses what the real servers would refuse.
+        streaming: whether it streams unless it is told not to, as `transformers serve` does.
     """
 
-    def __init__(self, steps: Iterable[Step] | Callable[[Body], Step], *, piece: int = 7, strict: bool = True) -> None:
+    def __init__(
+        self,
+        steps: Iterable[Step] | Callable[[Body], Step],
+        *,
+        piece: int = 7,
+        strict: bool = True,
+        streaming: bool = False,
+    ) -> None:
         self.requests: list[Asked] = []
         self.piece = piece
         self.strict = strict
+        self.streaming = streaming
         self.ending = Event()
         self._steps = steps if callable(steps) else _in_order(steps)
         self._lock = Lock()
@@ -136,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _do(self, step: Step, speak: Any, body: Body, number: int) -> None:
-        streamed = bool(body.get("stream"))
+        streamed = bool(body.get("stream", self.server.wire.streaming))
         match step:
             case Turn() if streamed:
                 self._stream(speak.events(step, body, number, self.server.wire.piece))
@@ -157,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
             case Slow():
                 self._drip(step, json.dumps(speak.plain(step.turn, body, number)).encode())
             case Garbage():
-                self._send(200, step.body.encode(), {"content-type": step.content_type})
+                self._send(step.code, step.body.encode(), {"content-type": step.content_type})
             case EmptyChoices() if streamed:
                 self._stream(speak.empty_events(body, number))
             case EmptyChoices():

@@ -78,10 +78,11 @@ class Slow:
 
 @dataclass(frozen=True)
 class Garbage:
-    """Status 200 with a body that is no JSON, or JSON of another shape."""
+    """A body that is no JSON, or JSON of another shape."""
 
     body: str = '{"id": "half'
     content_type: str = "application/json"
+    code: int = 200
 
 
 @dataclass(frozen=True)

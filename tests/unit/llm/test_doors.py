@@ -243,6 +243,7 @@ def test_statuses_are_told_apart(door: Door, step: Status, error: type[Exception
         Garbage("<html>not here</html>", "text/html"),
         Garbage("[1, 2]"),
         Garbage("null"),
+        Garbage("", "text/event-stream"),
         Garbage("[" * 100_000),
         Garbage('{"choices": 3, "output": "x", "content": 7}'),
     ],
@@ -254,6 +255,56 @@ def test_an_attempt_without_an_answer_is_counted(door: Door, step: Step, streame
         ask(door, [step], Request(HELLO.messages, timeout_s=0.2), streamed=streamed)
 
     assert raised.value.args[2] == 1
+
+
+@every_door
+def test_a_server_may_stream_unless_told_not_to(door: Door) -> None:
+    """`transformers serve` does on one of its paths."""
+    with WireServer([Turn("whole")], streaming=True) as server:
+        assert door(server.url).reply(HELLO, attempts=1).text == "whole"
+
+
+@pytest.mark.parametrize("door", ["chat", "responses"])
+def test_an_error_in_another_form_is_quoted(door: str) -> None:
+    """Servers made with FastAPI word their errors their own way."""
+    step = Garbage('{"detail": "Server is pinned to another model"}', code=400)
+
+    with pytest.raises(ModelRejected, match="pinned to another model"):
+        ask(DOORS[door], [step])
+
+
+def test_an_error_under_a_success_is_an_error() -> None:
+    """OpenRouter tells of its providers' failures under status 200, with theirs in the body."""
+    for code, error in ((502, ModelUnavailable), (402, KeyRefused), (400, ModelRejected)):
+        body = json.dumps({"error": {"code": code, "message": "Provider said no"}})
+
+        with pytest.raises(error, match="Provider said no"):
+            ask(DOORS["chat"], [Garbage(body)])
+
+
+@ways
+def test_calls_left_in_the_text_are_read(streamed: bool) -> None:
+    """`transformers serve` does not know every model's way of asking; without tools the text is left as it is."""
+    said = 'I edit.<tool_call>\n{"name": "edit", "arguments": {"path": "a.py"}}\n</tool_call>'
+    tools = Request(HELLO.messages, tools=(EDIT,))
+
+    reply = ask(DOORS["chat"], [Turn(said)], tools, streamed=streamed)
+
+    assert (reply.text, reply.finish) == ("I edit.", "tools")
+    assert reply.calls == (ToolCall("call_0", "edit", {"path": "a.py"}, '{"path": "a.py"}'),)
+    assert ask(DOORS["chat"], [Turn(said)], streamed=streamed).text == said
+
+
+def test_a_schema_that_is_refused_by_name_is_not_sent_again() -> None:
+    """llama-cpp-python knows none, and says so with status 500; what the prompt says of it still counts."""
+    no = Status(500, message="body.response_format.type: Input should be 'text' or 'json_object'")
+    schema = {"type": "object", "properties": {}}
+    with WireServer([no, Turn("{}"), Turn("{}")]) as server:
+        model = DOORS["chat"](server.url)
+        texts = [model.reply(Request(HELLO.messages, schema=schema), attempts=1).text for _ in range(2)]
+
+    assert texts == ["{}", "{}"]
+    assert ["response_format" in body for body in server.bodies] == [True, False, False]
 
 
 def test_an_answer_without_choices_is_none() -> None:
@@ -273,9 +324,10 @@ def test_an_answer_without_content_is_a_result(door: str, streamed: bool) -> Non
 
 
 @every_door
-def test_a_silent_usage_is_counted_as_unanswered(door: Door) -> None:
-    """What a call took and was not told must be charged at its worst."""
-    reply = ask(door, [Turn("x", usage=None)])
+@ways
+def test_a_silent_usage_is_counted_as_unanswered(door: Door, streamed: bool) -> None:
+    """What a call took and was not told must be charged at its worst; llama-cpp-python tells none when it streams."""
+    reply = ask(door, [Turn("x", usage=None)], streamed=streamed)
 
     assert (reply.usage, reply.unanswered) == (Usage(), 1)
 
