@@ -130,7 +130,8 @@ def fit(wanted: Wanted, spent: Spent, budgets: Budgets) -> Granted:
             needed = limit.shown(limit.attempt(wanted.input_tokens, least))
             raise BudgetSpent(limit.of, limit.shown(limit.used), limit.shown(limit.most), needed)
     output = min([wanted.output_tokens, *(limit.longest(wanted.input_tokens) for limit in limits if limit.output)])
-    attempts = [int(limit.left // limit.attempt(wanted.input_tokens, output)) for limit in limits]
+    costs = [(limit.left, limit.attempt(wanted.input_tokens, output)) for limit in limits]
+    attempts = [int(left // one) for left, one in costs if one]
     money = _Limit("", "USD", Decimal(0), Decimal(0), *_prices(wanted.price))
     return Granted(
         output,
