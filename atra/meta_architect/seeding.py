@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from atra.core.edits import apply, by_path
+from atra.meta_architect.ranking import choose
 from atra.meta_architect.records import Diagnosis, Place, Plausible
 from atra.meta_architect.screening import Bench, NearMiss, candidate_of, screen
 from atra.meta_architect.search import LocalHorizon, search
@@ -21,7 +22,7 @@ _MOST_SCREENED = 3
 
 @dataclass(frozen=True)
 class Seeded:
-    """The first patch that the search made plausible, model's part and template's part in one; and what it tried."""
+    """The best patch that the search made plausible, model's part and template's part in one; and what it tried."""
 
     plausible: Plausible | None
     tried: int
@@ -65,7 +66,7 @@ def search_from(
                 stop=bench.stop,
                 report=report,
             )
-    for item in found.plausible[:_MOST_SCREENED]:
+    for item in choose(found.plausible, texts, bench.reproduction).ranked[:_MOST_SCREENED]:
         both = {**after, **{path: apply(texts[path], e) for path, e in by_path(item.candidate.patch).items()}}
         if screen(both, bench).verdict == "plausible":
             whole = candidate_of(both, bench.read, model=model, template=TEMPLATE, score=item.candidate.score)
