@@ -24,6 +24,7 @@ from atra.core.errors import AtraError, KeyRefused, ModelRejected, ModelUnavaila
 MAX_REPLY_BYTES = 4 * 2**20
 MAX_STREAM_BYTES = 64 * 2**20  # every token of a stream comes in a JSON object of its own, and the whole once more
 HELD = "held by the connection"  # what the SDKs are given for a key: they look for none then, and know none
+MASKED = 8  # letters a key has at least; a placeholder for servers without keys may be any word
 LEAVING = frozenset({"accept", "anthropic-version", "connection", "content-length", "content-type", "host"})
 PASSING = frozenset({408, 409, 425, 429})
 BILLED_AWAY = frozenset({408, 504, 524})  # a gateway gave up; the model behind it may have worked on
@@ -164,26 +165,25 @@ def _by_status(status: int) -> type[AtraError]:
 
 
 def _reason(error: Exception, key: str) -> str:
-    """Say in one line what happened, with what caused it, without the key that a server may echo."""
-    parts = [_said(error)]
-    if isinstance(error.__cause__, Exception) and str(error.__cause__):
-        parts.append(str(error.__cause__))
-    text = " ".join(": ".join(dict.fromkeys(parts)).split())
-    return (text.replace(key, "***") if key else text)[:500]
+    """Say in one line what happened, without the key that a server may echo."""
+    text = " ".join(_said(error).split())
+    return (text.replace(key, "***") if len(key) >= MASKED else text)[:500]
 
 
 def _said(error: Exception) -> str:
     if isinstance(error, pydantic.ValidationError):
         first = error.errors(include_input=False, include_url=False)[0]
         return f"its answer cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-    if not hasattr(error, "body") and isinstance(error, ValueError | RecursionError):
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
         return f"its answer is no JSON: {error}"
-    location = getattr(getattr(error, "response", None), "headers", {}).get("location")
-    if location:
-        return f"it redirects to {location}, set that as base_url"
-    text, body = str(error), getattr(error, "body", None)
-    # The SDKs quote the message where OpenAI has it; other servers have theirs elsewhere.
-    return f"{text}: {body}" if body and text.startswith("Error code") and " - " not in text else text or repr(error)
+    response = getattr(error, "response", None)
+    if response is not None and "location" in response.headers:
+        return f"it redirects to {response.headers['location']}, set that as base_url"
+    if body := getattr(error, "body", None):
+        fault = body.get("error", body) if isinstance(body, dict) else body
+        told = fault.get("message") if isinstance(fault, dict) else None
+        return f"{f'status {response.status_code}: ' if response is not None else ''}{told or body}"
+    return str(error.__cause__ or "") or str(error) or repr(error)
 
 
 def _seconds(given: str) -> float | None:

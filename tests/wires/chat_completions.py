@@ -46,6 +46,11 @@ def error(status: Status) -> Body:
     return {"error": {"message": status.message, "type": kind, "param": None, "code": None}}
 
 
+def error_event(status: Status, body: Body, number: int) -> tuple[str, Body]:
+    """Return the event that tells of an error inside a stream."""
+    return "", error(status)
+
+
 def _frame(body: Body, number: int, kind: str, choice: Body) -> Body:
     return {
         "id": f"chatcmpl-{number}",

@@ -55,6 +55,11 @@ def error(status: Status) -> Body:
     return {"type": "error", "error": {"type": kind, "message": status.message}, "request_id": "req_wire"}
 
 
+def error_event(status: Status, body: Body, number: int) -> tuple[str, Body]:
+    """Return the event that tells of an error inside a stream."""
+    return "error", error(status)
+
+
 def _frame(body: Body, number: int, content: list[Body], usage: Body) -> Body:
     return {
         "id": f"msg_{number}",

@@ -49,6 +49,18 @@ def error(status: Status) -> Body:
     return {"error": {"message": status.message, "type": kind, "param": None, "code": None}}
 
 
+def error_event(status: Status, body: Body, number: int) -> tuple[str, Body]:
+    """Return the event that tells of an error inside a stream; with a code of its own it is a failed response."""
+    if status.kind is None:
+        told: Body = {"type": "error", "code": "server_error", "message": status.message, "param": None}
+        return "error", {**told, "sequence_number": 99}
+    return "response.failed", {
+        "type": "response.failed",
+        "sequence_number": 99,
+        "response": {**_frame(body, number, "failed", []), "error": {"code": status.kind, "message": status.message}},
+    }
+
+
 def _frame(body: Body, number: int, status: str, output: list[Body]) -> Body:
     return {
         "id": f"resp_{number}",

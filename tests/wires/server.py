@@ -177,7 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _cut(self, step: Cut, speak: Any, body: Body, number: int) -> None:
         if body.get("stream"):
             events = list(speak.events(step.turn, body, number, self.server.wire.piece))
-            self._stream(events[: step.after], finished=False)
+            told = [speak.error_event(step.error, body, number)] if step.error else []
+            self._stream([*events[: step.after], *told], finished=bool(told))
         else:
             whole = json.dumps(speak.plain(step.turn, body, number)).encode()
             self._head(200, {"content-type": "application/json", "content-length": str(len(whole))})

@@ -52,10 +52,15 @@ class Redirect:
 
 @dataclass(frozen=True)
 class Cut:
-    """The connection breaks off in the middle of this turn's answer, after so many events of a stream."""
+    """The connection breaks off in the middle of this turn's answer, after so many events of a stream.
+
+    With an error the stream ends in order after telling of it: as an error event, or, where Responses gives a failed
+    response its code, as that of `kind`.
+    """
 
     turn: Turn
     after: int = 3
+    error: Status | None = None
 
 
 @dataclass(frozen=True)

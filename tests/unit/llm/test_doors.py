@@ -231,6 +231,32 @@ def test_statuses_are_told_apart(door: Door, step: Status, error: type[Exception
 
 
 @every_door
+@pytest.mark.parametrize("code", [500, 529])
+def test_an_error_inside_a_stream_is_counted(door: Door, code: int) -> None:
+    """It comes under status 200, after part of the answer was written and may be billed."""
+    with pytest.raises(ModelUnavailable, match="the server says no") as raised:
+        ask(door, [Cut(Turn("Hello there"), error=Status(code))], streamed=True)
+
+    assert raised.value.args[2] == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "finish"), [("bio_policy", "refusal"), ("invalid_prompt", "other"), ("server_error", None)]
+)
+def test_a_failed_response_says_why(code: str, finish: str | None) -> None:
+    """OpenAI ends a response with a code: some pass, a policy is a refusal, the rest has its own name."""
+    step = Cut(Turn("Hello there"), error=Status(500, kind=code))
+    if finish is None:
+        with pytest.raises(ModelUnavailable, match="server_error: the server says no"):
+            ask(DOORS["responses"], [step], streamed=True)
+        return
+
+    reply = ask(DOORS["responses"], [step], streamed=True)
+
+    assert (reply.finish, reply.detail) == (finish, f"{code}: the server says no")
+
+
+@every_door
 @ways
 @pytest.mark.parametrize(
     "step",
