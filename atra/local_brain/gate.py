@@ -145,7 +145,7 @@ def mcnemar(gained: int, lost: int) -> float:
     for k in range(n, gained, -1):
         term = term * k // (n - k + 1)
         total += term
-    return total / 2**n
+    return float(total / 2**n)
 
 
 def gain_bound(pairs: Pairs, confidence: float) -> float:
