@@ -27,7 +27,8 @@ def self_repair(shards: int, *, samples: int = 0) -> Plan:
     looked = (("reproduce", 1), ("diagnose", 1), ("propose", 1))
     searched = (("try", shards), ("choose", 1), ("verify", 1)) if shards else ()
     asked = (("ask", samples), ("prove", 1)) if samples else ()
-    return Plan(SELF_REPAIR, (*looked, *searched, *asked, ("commit", 1)), excusable=frozenset({"ask"}))
+    excusable = frozenset({"ask"} if shards else ())  # models alone that cannot be asked are an error
+    return Plan(SELF_REPAIR, (*looked, *searched, *asked, ("commit", 1)), excusable=excusable)
 
 
 def repair_plan(settings: Settings, generator: str, shards: int) -> Plan:
