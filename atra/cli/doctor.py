@@ -1,23 +1,35 @@
 """The examination behind `atra doctor`: every part is tried, not merely looked for, and has a remedy if missing."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
 from atra.cli.stack import addressed, running_stack
-from atra.core.errors import AtraError, as_facts
-from atra.core.settings import Settings
+from atra.core.errors import AtraError, ModelUnavailable, NoModel, NoPrice, as_facts
+from atra.core.settings import ModelSettings, Settings
+from atra.llm.prices import price_of
 
 _LEAST_FREE_BYTES = 1024**3
 _BEAT_LATE_S = 60.0
 _PING_S = 1.0
+_KNOCK_S = 3.0
+_LIBRARIES = {  # what each kind of model needs, and the extra that brings it
+    "openai": ("openai", "models"),
+    "openai-compatible": ("openai", "models"),
+    "anthropic": ("anthropic", "models"),
+    "local": ("transformers", "distill"),
+}
+_SERVERS = {"openai": "https://api.openai.com", "anthropic": "https://api.anthropic.com"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class Part:
 
 def doctor(settings: Settings) -> list[Part]:
     """Return every part and how it is; the embedded services are started for so long where no others are set."""
-    parts = [_python(), _git(), _sandbox(settings), _disk(settings.home), _message_key(settings)]
+    parts = [_python(), _git(), _sandbox(settings), _disk(settings.home), _message_key(settings), *models(settings)]
     listening = bool(settings.database_url and settings.redis_url) or running_stack(settings.home) is not None
     with ExitStack() as stack:
         try:
@@ -87,6 +99,51 @@ def _message_key(settings: Settings) -> Part:
     detail = "messages are not signed; embedded Redis is private to you all the same"
     hint = "Set ATRA_MESSAGE_KEY to one long secret on every node that shares the broker."
     return Part("message key", "missing", detail, hint, needed=False)
+
+
+def models(settings: Settings) -> list[Part]:
+    """Return every configured model and whether it could be asked; nothing that costs money is sent."""
+    if not settings.models:
+        detail = "none is configured: patches come from templates alone"
+        return [Part("models", "missing", detail, NoModel.hint, needed=False)]
+    return [_model(name, entry) for name, entry in settings.models.items()]
+
+
+def _model(name: str, entry: ModelSettings) -> Part:
+    part, what = f"model {name}", f"{entry.model} ({entry.provider})"
+
+    def found(state: Literal["ok", "missing", "broken"], detail: str, hint: str = "") -> Part:
+        return Part(part, state, f"{what}: {detail}", hint, needed=False)
+
+    library, extra = _LIBRARIES[entry.provider]
+    if not find_spec(library):
+        return found("missing", f"{library} is not installed", f"Install it with `pip install 'atra[{extra}]'`.")
+    if price_of(entry) is None:
+        return found("missing", "its price is not known, so it is not asked", NoPrice.hint)
+    if entry.provider == "local":
+        return _folder(entry.model, found)
+    if entry.provider != "openai-compatible" and not entry.base_url and not entry.api_key:
+        return found("missing", "it has no key", f"Set ATRA_MODELS__{name.upper()}__API_KEY, or its api_key.")
+    return _reached(entry, found)
+
+
+def _folder(folder: str, found: Callable[..., Part]) -> Part:
+    if Path(folder, "config.json").is_file():
+        return found("ok", "its folder is here")
+    return found("missing", "there is no such folder with a config.json", "Set its `model` to the folder of a model.")
+
+
+def _reached(entry: ModelSettings, found: Callable[..., Part]) -> Part:
+    """Knock at the server's door: whether it takes the key and has the model shows the first call."""
+    url = urlsplit(entry.base_url or _SERVERS.get(entry.provider, ""))
+    try:
+        port = url.port or (80 if url.scheme == "http" else 443)
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            return found("broken", "its base_url is no address", "Set its base_url to one that begins with http.")
+        socket.create_connection((url.hostname, port), timeout=_KNOCK_S).close()
+    except (OSError, ValueError) as error:
+        return found("broken", f"{url.netloc.rpartition('@')[2]} does not answer: {error}", ModelUnavailable.hint)
+    return found("ok", f"{url.hostname}:{port} answers")
 
 
 def _database(settings: Settings) -> Part:

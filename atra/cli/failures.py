@@ -59,7 +59,7 @@ def report(
                 steps = wired.runs.steps(run.id)
                 code = max(code, exit_code(run, steps))
                 if not as_json:
-                    print_outcome(run, steps)
+                    print_outcome(run, steps, wired.ledger.calls(run.id))
     if as_json:
         print_json([{**_row(one.failure), "run_id": one.run.id if one.run else None, "why": one.why} for one in taken])
     raise typer.Exit(code)

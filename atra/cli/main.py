@@ -14,7 +14,7 @@ import typer
 import atra
 from atra.cli import demo, failures, operations, repair, runs
 from atra.cli.console import deaf, err, facts_of, print_error
-from atra.core.errors import AtraError
+from atra.core.errors import AtraError, BudgetSpent
 from atra.core.logs import configure
 from atra.core.redaction import Redactor
 
@@ -65,6 +65,9 @@ def run(arguments: Sequence[str]) -> int:
     except AtraError as error:
         print_error(facts_of(error), as_json=as_json)
         return error.exit_code
+    except BudgetSpent as spent:
+        print_error(facts_of(spent), as_json=as_json)
+        return 1
     except (KeyboardInterrupt, typer.Abort):
         err.print("interrupted")
         return 130

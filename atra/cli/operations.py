@@ -12,8 +12,11 @@ from atra.cli.stack import Crew
 from atra.cli.stack import up as run_stack
 from atra.core.records import to_json
 from atra.core.settings import load_settings
+from atra.llm.budget import dollars
+from atra.storage.ledger import Spending
 from atra.wiring import Wiring
 
+_WEEK_DAYS = 7
 _COLOURS = {"ok": "green", "missing": "red", "broken": "red"}
 
 
@@ -36,7 +39,7 @@ def up(
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show what runs: runs, failures, workers, queues, beat."""
+    """Show what runs, and what models cost: runs, failures, workers, queues, beat, spending."""
     with with_database() as wired:
         facts = _facts(wired)
     if as_json:
@@ -52,7 +55,15 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     table.add_row("queues", plain(", ".join(f"{name} {length}" for name, length in facts["queues"].items())))
     beat = facts["beat_age_s"]
     table.add_row("beat", "no tick within a day" if beat is None else f"last tick {beat:.0f} s ago")
+    if facts["spending"]["models"]:
+        table.add_row("models", plain(_spent(facts["spending"])))
     out.print(table)
+
+
+def _spent(spending: dict[str, Any]) -> str:
+    by_model = ", ".join(f"{row['name']} {dollars(row['cost_usd'])}" for row in spending["models"])
+    today = f"{dollars(spending['today_usd'])} of {dollars(spending['day_usd'])} used or reserved today"
+    return f"{today}, {dollars(spending['week_usd'])} in {_WEEK_DAYS} days: {by_model}"
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -84,6 +95,16 @@ def _facts(wired: Wiring) -> dict[str, Any]:
         "workers": workers,
         "queues": queues,
         "beat_age_s": wired.signals.beat_age_s(),
+        "spending": _spending(wired.ledger.spending(_WEEK_DAYS), wired.settings.day_usd),
+    }
+
+
+def _spending(models: list[Spending], day_usd: float) -> dict[str, Any]:
+    return {
+        "today_usd": round(sum(one.today_usd for one in models), 6),
+        "day_usd": day_usd,
+        "week_usd": round(sum(one.cost_usd for one in models), 6),
+        "models": [to_json(one) for one in models],
     }
 
 

@@ -1,6 +1,6 @@
 """What a run came to, as the JSON contract of `atra repair` and for people."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.syntax import Syntax
@@ -9,6 +9,7 @@ from rich.table import Table
 from atra.cli.console import harmless, out, plain, seconds_between, table
 from atra.core.records import from_json
 from atra.core.runs import Run, Step
+from atra.llm.budget import dollars
 from atra.meta_architect.records import (
     Choice,
     Commit,
@@ -19,12 +20,18 @@ from atra.meta_architect.records import (
     Target,
     Verification,
 )
+from atra.storage.ledger import Call
 
 EXIT_CODES = {"fixed": 0, "nothing_to_repair": 0, "not_fixed": 1, "cancelled": 1}
 
 
-def as_contract(run: Run, steps: list[Step]) -> dict[str, Any]:
-    """Return the JSON of one repair, see ARCHITECTURE.md."""
+def as_contract(run: Run, steps: list[Step], calls: Sequence[Call] | None = None) -> dict[str, Any]:
+    """Return the JSON of one repair, see ARCHITECTURE.md.
+
+    Args:
+        calls: the run's, from the ledger, which also knows those of steps that were killed; unless given, what the
+            settled steps say of themselves counts.
+    """
     target = from_json(Target, run.input)
     outputs = {step.name: step.output for step in steps if step.state == "settled" and step.name != "try"}
     searches = [from_json(Search, step.output) for step in steps if step.name == "try" and step.output]
@@ -59,9 +66,9 @@ def as_contract(run: Run, steps: list[Step]) -> dict[str, Any]:
         "confidence": proof.confidence if proof and winner else None,
         "alternatives": _alternatives(choice, asked, winner),
         "proposals": [_proposal(proposal) for one in asked for proposal in one.made],
-        "model_calls": sum(one.calls for one in asked),
-        "model_tokens": sum(one.tokens for one in asked),
-        "cost_usd": round(sum(one.cost_usd for one in asked), 6),
+        "model_calls": sum(one.calls for one in asked) if calls is None else len(calls),
+        "model_tokens": sum(one.tokens for one in (asked if calls is None else calls)),
+        "cost_usd": round(sum(one.cost_usd for one in (asked if calls is None else calls)), 6),
         "reason": run.reason,
         "warnings": list(reproduction.warnings) if reproduction else [],
         "error": _error(run, steps),
@@ -89,9 +96,9 @@ def error_facts(run: Run, steps: list[Step]) -> dict[str, Any]:
     return {"error": run.reason or "the run ended in an error", **(failed or {})}
 
 
-def print_outcome(run: Run, steps: list[Step]) -> None:
-    """Print how the run ended: the diff, the tests, where it landed."""
-    result = as_contract(run, steps)
+def print_outcome(run: Run, steps: list[Step], calls: Sequence[Call] | None = None) -> None:
+    """Print how the run ended: the diff, the tests, where it landed, what it cost."""
+    result = as_contract(run, steps, calls)
     if result["status"] == "fixed":
         _print_diff(result["diff"])
         out.print(
@@ -122,7 +129,7 @@ def print_outcome(run: Run, steps: list[Step]) -> None:
         verdicts = ", ".join(f"{proposal['model']} {proposal['verdict']}" for proposal in result["proposals"])
         out.print(
             f"[dim]{result['model_calls']} calls of models, {result['model_tokens']} tokens, "
-            f"${result['cost_usd']:.4f}: {plain(verdicts)}[/]",
+            f"{dollars(result['cost_usd'])}{': ' if verdicts else ''}{plain(verdicts)}[/]",
             soft_wrap=True,
         )
 

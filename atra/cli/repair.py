@@ -85,15 +85,15 @@ def repair(
         wired = session.wired
         run = start(wired, target, shards or settings.shards)
         run = watch(wired, run, quiet=as_json)
-        steps = wired.runs.steps(run.id)
+        steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
     if as_json and status(run) == "error":
-        print_json({**error_facts(run, steps), **as_contract(run, steps)})
+        print_json({**error_facts(run, steps), **as_contract(run, steps, calls)})
     elif as_json:
-        print_json(as_contract(run, steps))
+        print_json(as_contract(run, steps, calls))
     elif status(run) == "error":
         print_error(error_facts(run, steps), as_json=False)
     else:
-        print_outcome(run, steps)
+        print_outcome(run, steps, calls)
     raise typer.Exit(exit_code(run, steps))
 
 

@@ -10,8 +10,10 @@ from atra.cli.session import with_database
 from atra.core.errors import BadInput
 from atra.core.records import from_json, to_json
 from atra.core.runs import Run
+from atra.llm.budget import dollars
 from atra.meta_architect.records import Commit, Diagnosis, Target
 from atra.repository import Repository
+from atra.storage.ledger import Call
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -46,9 +48,10 @@ def show(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginnin
     """Show one run: what was asked, every step, what came of it."""
     with with_database() as wired:
         run = wired.runs.find(run_id)
-        steps = wired.runs.steps(run.id)
+        steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
     if as_json:
-        print_json({**as_contract(run, steps), "input": run.input, "steps": [to_json(step) for step in steps]})
+        told = {"input": run.input, "steps": list(map(to_json, steps)), "calls": list(map(to_json, calls))}
+        print_json({**as_contract(run, steps, calls), **told})
         return
     target = from_json(Target, run.input)
     out.print(
@@ -59,7 +62,9 @@ def show(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginnin
     diagnosed = next((step.output for step in steps if step.name == "diagnose" and step.output), None)
     if diagnosed:
         _print_places(from_json(Diagnosis, diagnosed))
-    print_outcome(run, steps)
+    if calls:
+        _print_calls(calls)
+    print_outcome(run, steps, calls)
 
 
 def cancel(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")], as_json: Json = False) -> None:
@@ -108,3 +113,18 @@ def _print_places(diagnosis: Diagnosis) -> None:
     for place in diagnosis.places[:5]:
         rows.add_row(f"{place.score:.2f}", plain(f"{place.path}:{place.line}"), plain("; ".join(place.reasons)))
     out.print("most suspect places", rows, sep="\n")
+
+
+def _print_calls(calls: list[Call]) -> None:
+    rows = table("for", "model", "in", "out", "cost", "time", "came to")
+    for call in calls:
+        rows.add_row(
+            plain(call.purpose),
+            plain(call.name),
+            "?" if call.input_tokens is None else str(call.input_tokens),
+            "?" if call.output_tokens is None else str(call.output_tokens),
+            ("" if call.state == "settled" else "at most ") + dollars(call.cost_usd),
+            "" if call.seconds is None else f"{call.seconds:.1f} s",
+            plain(call.error or call.finish or "no answer yet"),
+        )
+    out.print("calls of models, with tokens in and out", rows, sep="\n")

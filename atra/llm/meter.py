@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from atra.core.errors import DatabaseUnavailable, KeyRefused, ModelRejected, ModelUnavailable, NoPrice
+from atra.core.errors import (
+    AtraError,
+    DatabaseUnavailable,
+    KeyRefused,
+    ModelRejected,
+    ModelUnavailable,
+    NoPrice,
+)
 from atra.core.redaction import Redactor
 from atra.llm.budget import Bill, Budgets, Granted, Ledger, Reservation, Wanted
 from atra.llm.chat import ChatModel, Listener
@@ -101,8 +108,8 @@ class Meter:
 
     def _note(self, reservation: Reservation, error: BaseException, seconds: float) -> None:
         billed = reservation.granted.usd(_unanswered(error, reservation.granted))
-        said = self.redactor.text(f"{type(error).__name__}: {error}")[:_LONGEST_ERROR]
-        bill = Bill(billed, None, seconds, error=said)
+        said = str(error) if isinstance(error, AtraError) else f"{type(error).__name__}: {error}"
+        bill = Bill(billed, None, seconds, error=self.redactor.text(said)[:_LONGEST_ERROR])
         with suppress(DatabaseUnavailable):
             self.ledger.lose(reservation, bill)
 

@@ -51,6 +51,11 @@ class Call:
     seconds: float | None
     created_at: datetime
 
+    @property
+    def tokens(self) -> int:
+        """What it took, both ways, as far as it is known."""
+        return (self.input_tokens or 0) + (self.output_tokens or 0)
+
 
 @dataclass(frozen=True)
 class Spending:

@@ -6,13 +6,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from atra.cli.stack import Crew, StackInfo, temporary_stack
+from atra.core.records import to_json
+from atra.core.runs import Plan, new_id
 from atra.core.settings import Settings
+from atra.llm.budget import Bill, Budgets, Wanted
+from atra.llm.prices import Price
+from atra.llm.records import Usage
+from atra.meta_architect.records import Target
+from atra.storage.database import connect
+from atra.storage.ledger import LedgerStore
+from atra.storage.runs import RunStore
 from tests.targets import git, make_repository, small_shop
 
 CONTRACT = {
@@ -260,6 +270,35 @@ def test_status_counts_what_is_there(atra, stack: StackInfo):
     assert facts["workers"]
     assert set(facts["queues"]) >= {"repair", "maintenance", "gpu"}
     assert facts["runs"]["overdue"] == 0
+
+
+def test_calls_of_models_are_shown_with_what_they_cost(atra, stack: StackInfo):
+    """What is settled, what was lost, and what is under way: in the run, in its sums, and in the day's."""
+    engine = connect(stack.database_url)
+    ledger, dearly = LedgerStore(engine), Price(1.0, 0.1, 10.0)
+    run = RunStore(engine).open(new_id("r"), Plan("self_repair", (("ask", 1),)), to_json(Target("shop", "/", "a" * 40)))
+    RunStore(engine).cancel(run.id)
+    wanted = Wanted(run.id, "ask", "main", "openai", "gpt-x", dearly, 1000, 1000, 1)
+    first, second, _ = (ledger.reserve(wanted, Budgets(1, 1, 1)) for _ in range(3))
+    ledger.settle(first, Bill(Decimal("0.0123"), Usage(700, 30), 1.5, "gpt-x-2026", "stop"))
+    ledger.lose(second, Bill(Decimal("0.011"), None, 9.0, error="\x1b[2Jtimed out"))
+    engine.dispose()
+
+    shown, told = atra("show", run.id)[1], json.loads(atra("show", run.id, "--json")[1])
+    today = json.loads(atra("status", "--json", ATRA_DAY_USD="7")[1])["spending"]
+
+    assert all(text in shown for text in ("$0.0123", "at most $0.011", "700", "timed out", "no answer yet", "1.5 s"))
+    assert "\x1b" not in shown
+    assert "3 calls of models, 730 tokens, $0.0343" in shown
+    assert (told["model_calls"], told["model_tokens"], told["cost_usd"]) == (3, 730, 0.0343)
+    assert [call["state"] for call in told["calls"]] == ["settled", "lost", "reserved"]
+    assert told["calls"][0]["model"] == "gpt-x-2026"
+    assert today == {
+        "today_usd": 0.0343,
+        "day_usd": 7.0,
+        "week_usd": 0.0343,
+        "models": [{"name": "main", "calls": 3, "cost_usd": 0.0343, "today_usd": 0.0343}],
+    }
 
 
 @pytest.mark.parametrize("arguments", [("show", "nowhere"), ("revert", "nowhere"), ("cancel", "nowhere")])

@@ -1,0 +1,77 @@
+"""What the doctor says of models: whether each could be asked, without asking it."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atra.cli.doctor import Part, models
+from atra.core.settings import Settings
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    """Something that listens on the loopback address and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def examined(entry: dict[str, Any]) -> Part:
+    (part,) = models(Settings(_env_file=None, models={"main": {"model": "gpt-5", **entry}}))
+    return part
+
+
+def test_no_model_is_no_fault():
+    """It is said what works without, and how to name one."""
+    (part,) = models(Settings(_env_file=None, models={}))
+
+    assert (part.needed, "templates alone" in part.detail) == (False, True)
+    assert "[models.NAME]" in part.hint
+
+
+@pytest.mark.parametrize(
+    ("entry", "state", "detail", "hint"),
+    [
+        ({"provider": "openai"}, "missing", "it has no key", "ATRA_MODELS__MAIN__API_KEY"),
+        ({"provider": "openai", "model": "unheard-of"}, "missing", "price is not known", "input_usd"),
+        ({"provider": "local", "model": "/nowhere"}, "missing", "no such folder", "folder of a model"),
+        ({"provider": "openai-compatible", "base_url": "http://127.0.0.1:1/v1"}, "broken", "does not answer", "server"),
+        ({"provider": "openai-compatible", "input_usd": 1, "output_usd": 1}, "broken", "no address", "base_url"),
+        (
+            {"provider": "openai-compatible", "base_url": "http://127.0.0.1:99999/", "input_usd": 1, "output_usd": 1},
+            "broken",
+            "does not answer",
+            "address",
+        ),
+    ],
+    ids=["key", "price", "folder", "silent", "address", "port"],
+)
+def test_what_a_model_lacks_is_named_with_its_remedy(entry: dict[str, Any], state: str, detail: str, hint: str):
+    """Nothing that is wrong with a model keeps ATRA from repairing."""
+    part = examined(entry)
+
+    assert (part.part, part.state, part.needed) == ("model main", state, False)
+    assert detail in part.detail
+    assert hint in part.hint
+
+
+def test_a_server_that_listens_is_found_without_a_word(server: socket.socket):
+    """Only its door is knocked at: no request is sent that could cost something or show a key."""
+    port = server.getsockname()[1]
+    url = f"http://user:canary@127.0.0.1:{port}/v1"
+    part = examined({"provider": "openai-compatible", "base_url": url, "api_key": "canary"})
+    guest, _ = server.accept()
+
+    with guest:
+        guest.settimeout(5)
+        assert (part.state, guest.recv(1)) == ("ok", b"")
+    assert "canary" not in repr(part)
+
+
+def test_a_folder_with_a_model_is_found(tmp_path: Path):
+    """Its configuration is there; it is not loaded."""
+    (tmp_path / "config.json").write_text("{}")
+
+    assert examined({"provider": "local", "model": str(tmp_path)}).state == "ok"
