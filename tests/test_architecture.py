@@ -38,14 +38,17 @@ CAPABILITIES = LINE[2]
 # Outside library -> the only modules (with all below them) that import it. A library of the Python world that is not
 # named here may be imported nowhere: a new one gets its door here first.
 DOORS: dict[str, tuple[str, ...]] = {
-    "alembic": ("atra.storage.schema", "migrations"),
+    "alembic": ("atra.storage.schema", "migrations", "atra.meta_architect.migrations.inside"),
     "anthropic": ("atra.llm",),
     "celery": ("workers", "atra.integrations.celery", "atra.integrations.shipper"),
     "click": ("atra.cli.main",),
     "git": ("atra.repository.door",),
     "httpx2": ("atra.llm.connection",),
+    "jedi": ("atra.war_room.experts.names",),
     "kombu": ("workers", "celeryconfig"),
+    "mypy": ("atra.war_room.experts.types",),
     "openai": ("atra.llm",),
+    "psycopg2": ("atra.meta_architect.migrations.inside",),
     "psutil": ("atra.sandbox",),
     "pydantic": ("atra.core", "atra.llm", "atra.cli.stack", "workers.reports"),
     "pydantic_settings": ("atra.core.settings",),
@@ -55,7 +58,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "redis": ("atra.storage.signals", "atra.storage.channel", "atra.cli.doctor", "workers.broker_guard"),
     "rich": ("atra.cli",),
     "sentence_transformers": ("atra.semantic_cache",),
-    "sqlalchemy": ("atra.storage", "atra.wiring", "migrations"),
+    "sqlalchemy": ("atra.storage", "atra.wiring", "migrations", "atra.meta_architect.migrations.inside"),
     "structlog": ("atra.core.logs", "atra.wiring", "atra.cli", "atra.integrations", "workers"),
     "torch": ("atra.llm.local", "atra.local_brain"),
     "transformers": ("atra.llm.local", "atra.local_brain"),
@@ -70,6 +73,8 @@ ENVIRONMENT: dict[str, str] = {
     "atra.integrations.reporter": "masks what the host's environment names as secrets; reads no setting",
     "atra.cli.stack": "hands its environment on to the processes it starts",
     "atra.sandbox.inside": "runs inside the box, on the target's interpreter, where nothing of ATRA exists",
+    "atra.sandbox.database_inside": "runs inside the box too, and hands its environment on",
+    "atra.meta_architect.migrations.inside": "runs inside the box too",
 }
 
 WALL_CLOCKS = {

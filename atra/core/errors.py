@@ -10,6 +10,7 @@
     └── Permanent                  the same answer every time
         ├── BadInput               what was given cannot be used (exit code 2)
         │   ├── NotARepository, UnknownRevision, UnknownRepository, UnknownRun, UnknownFailure
+        │   ├── NoMigrations, MigrationsBroken
         │   ├── NoTests, UnknownTest, CommandNotFound, TestsHang, TargetBroken, InterpreterUnusable
         │   └── BadReport
         ├── MissingPart            a part ATRA needs is not here (exit code 3)
@@ -143,6 +144,18 @@ class InterpreterUnusable(BadInput):
     """{0} cannot run the tests: {1}"""
 
     hint = "Name an interpreter that has pytest with --python."
+
+
+class NoMigrations(BadInput):
+    """There is no {0} to be found."""
+
+    hint = "Point ATRA at a repository that uses alembic, or name its file with --config."
+
+
+class MigrationsBroken(BadInput):
+    """The migrations do not run: {0}"""
+
+    hint = "`alembic upgrade head` on an empty PostgreSQL shows the same; `atra show RUN` has what it printed."
 
 
 class BadReport(BadInput):
