@@ -1,7 +1,7 @@
 """The system on one page: each flow is a plan of durable steps, and the Celery canvas that carries it.
 
     self_repair   reproduce -> diagnose -> propose -> try x shards -> choose -> verify
-                  -> ask x samples -> prove -> commit
+                  -> ask x samples -> agent -> prove -> commit
 
 A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
 time or again. Messages carry the run's id and the shard's number, nothing else.
@@ -17,17 +17,18 @@ from atra.storage.runs import RunStore
 SELF_REPAIR = "self_repair"
 
 
-def self_repair(shards: int, *, samples: int = 0) -> Plan:
+def self_repair(shards: int, *, samples: int = 0, agent: bool = False) -> Plan:
     """Return the plan that turns a failing test into a verified commit.
 
     Args:
         shards: tasks that share the search of the templates; 0 leaves that out.
         samples: proposals asked of models where the search proves nothing; 0 asks none.
+        agent: whether a model works at a desk where no sample passes the tests.
     """
     looked = (("reproduce", 1), ("diagnose", 1), ("propose", 1))
     searched = (("try", shards), ("choose", 1), ("verify", 1)) if shards else ()
-    asked = (("ask", samples), ("prove", 1)) if samples else ()
-    excusable = frozenset({"ask"} if shards else ())  # models alone that cannot be asked are an error
+    asked = (("ask", samples), *((("agent", 1),) if agent else ()), ("prove", 1)) if samples else ()
+    excusable = frozenset({"ask", "agent"} if shards else ())  # models alone that cannot be asked are an error
     return Plan(SELF_REPAIR, (*looked, *searched, *asked, ("commit", 1)), excusable=excusable)
 
 
@@ -40,7 +41,7 @@ def repair_plan(settings: Settings, generator: str, shards: int) -> Plan:
     if generator == "model" and not settings.models:
         raise NoModel("--generator model")
     samples = settings.samples if settings.models and generator != "templates" else 0
-    return self_repair(0 if generator == "model" else shards, samples=samples)
+    return self_repair(0 if generator == "model" else shards, samples=samples, agent=settings.agent_steps > 0)
 
 
 def canvas(app: Celery, run: Run, steps: list[Step]) -> Signature:

@@ -1,11 +1,12 @@
 """The repair chain's tasks: each loads what the steps before it put out, does its step, and puts out a record."""
 
+import hashlib
 import secrets
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,11 +17,15 @@ from celery import Task
 from atra.core.clock import utc_now
 from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice, ProtectedPath
 from atra.core.records import from_json
-from atra.core.redaction import Redactor
+from atra.core.redaction import CodeRedactor, Redactor
 from atra.core.runs import Ending
 from atra.core.texts import decode, encode
 from atra.llm.chat import ChatModel
-from atra.meta_architect.context import tell
+from atra.meta_architect.agent import Files, Limits
+from atra.meta_architect.agent import work as work_at
+from atra.meta_architect.agent_repair import TEMPLATE as AGENT
+from atra.meta_architect.agent_repair import proposals_of, tests_said
+from atra.meta_architect.context import prompt, tell
 from atra.meta_architect.localisation import diagnose as locate
 from atra.meta_architect.message import message
 from atra.meta_architect.one_shot import TEMPLATE as ONE_SHOT
@@ -47,10 +52,12 @@ from atra.meta_architect.search import search
 from atra.meta_architect.seeding import Seeded, search_from
 from atra.meta_architect.stream import candidates
 from atra.meta_architect.verification import verify as prove
-from atra.repository import Repository, protected
+from atra.repository import Repository, protected, secret
+from atra.sandbox.desk import Desk
 from atra.sandbox.project import make_project, runner_for
-from atra.sandbox.runner import Runner
+from atra.sandbox.runner import Project, Runner
 from workers.app import app
+from workers.journals import StepJournal, masked_reply
 from workers.scratch import throw_away
 from workers.task import AtraTask, StepFunction, Work, run_step
 
@@ -83,6 +90,7 @@ class Workspace:
     repository: Repository
     folder: Path
     tree: Path
+    project: Project
     runner: Runner
 
     def sources(self, paths: tuple[str, ...]) -> dict[str, str]:
@@ -147,7 +155,7 @@ def workspace(work: Work) -> Iterator[Workspace]:
             subfolder=target.subfolder,
             limits=work.wired.limits,
         )
-        yield Workspace(target, repository, at, tree, runner_for(project, work.wired.sandbox))
+        yield Workspace(target, repository, at, tree, project, runner_for(project, work.wired.sandbox))
 
 
 def _task(name: str, work_on: StepFunction) -> Task:
@@ -255,7 +263,8 @@ def ask(work: Work) -> tuple[Proposals, None]:
     work.report(model=model.name)
     with workspace(work) as here:
         bench = _bench(work, here)
-        asked = _sample(work, model, bench, here, number)
+        question = _question(work, model, here, number)
+        asked = _sample(work, model.name, ONE_SHOT, here, lambda: sample(model, question, bench))
         proposals = asked.proposals
         if asked.near and not work.over():
             found = _search_from(work, asked.near, bench, model.name, number)
@@ -263,6 +272,55 @@ def ask(work: Work) -> tuple[Proposals, None]:
             proposals = replace(proposals, plausible=plausible, tried=found.tried)
     made = tuple(_masked_proposal(proposal, work.wired.redactor) for proposal in proposals.made)
     return replace(proposals, made=made, seconds=round(time.monotonic() - began, 3)), None
+
+
+def agent(work: Work) -> tuple[Proposals, None]:
+    """Let a model work at a desk, turn by turn, where no sample of any model passed the tests."""
+    if why := _no_need(work):
+        return Proposals(skipped=why), None
+    model = work.wired.models(run_id=work.run.id, purpose="agent", budget_usd=work.given(Target).budget_usd)[0]
+    began = time.monotonic()
+    with workspace(work) as here:
+        proposals = _sample(work, model.name, AGENT, here, lambda: _at_the_desk(work, model, here)).proposals
+    made = tuple(_masked_proposal(proposal, work.wired.redactor) for proposal in proposals.made)
+    return replace(proposals, made=made, seconds=round(time.monotonic() - began, 3)), None
+
+
+def _at_the_desk(work: Work, model: ChatModel, here: Workspace) -> Sample:
+    """Open a desk on the base revision and let the model work there to its end, or on from where it was."""
+    settings, bench = work.wired.settings, _bench(work, here)
+    redactor = settings.redactor(CodeRedactor)
+    question = _question(work, model, here, 1, nonce=_nonce_of(work))
+    limits = Limits(
+        turns=settings.agent_steps,
+        tokens=settings.agent_tokens,
+        context_tokens=settings.models[model.name].context_tokens,
+        max_output_tokens=question.max_output_tokens,
+        effort=question.effort,
+        timeout_s=question.timeout_s,
+        over=lambda: "" if _left_s(work) > 0 else "the time for this repair is over",
+    )
+    unseen = [path for path in sorted(here.files) if secret(path)]
+    with Desk(here.project, work.wired.sandbox, str(here.tree), without=unseen, stop=work.over) as desk:
+        done = work_at(
+            prompt("agent", nonce=question.nonce),
+            question.text,
+            desk,
+            Files(here.read, here.protected, lambda after: tests_said(after, bench)),
+            model,
+            StepJournal(work, redactor),
+            limits,
+            nonce=question.nonce,
+            stop=work.over,
+            report=lambda turns, tokens: work.report(model=model.name, turns=turns, tokens=tokens),
+            redact=lambda reply: masked_reply(reply, redactor),
+        )
+    return Sample(proposals_of(done, bench, model=model.name, number=settings.samples + 1))
+
+
+def _nonce_of(work: Work) -> str:
+    """Return the mark of data in an agent's conversation: the same after a kill, and known to no repository."""
+    return hashlib.sha256(f"{work.run.id} {work.claim.name}".encode()).hexdigest()[:12]
 
 
 def prove_proposals(work: Work) -> tuple[Verification, Ending | None]:
@@ -354,7 +412,7 @@ def _bench(work: Work, here: Workspace) -> Bench:
     )
 
 
-def _sample(work: Work, model: ChatModel, bench: Bench, here: Workspace, number: int) -> Sample:
+def _sample(work: Work, model: str, template: str, here: Workspace, ask_it: Callable[[], Sample]) -> Sample:
     """Ask the model; one that gives no answer for long, or may not be asked as it is set up, gives an empty sample.
 
     Raises:
@@ -362,7 +420,7 @@ def _sample(work: Work, model: ChatModel, bench: Bench, here: Workspace, number:
         KeyRefused, NoPrice: there is nothing but models to repair with.
     """
     try:
-        return sample(model, _question(work, model, here, number), bench)
+        return ask_it()
     except ModelUnavailable as error:
         if work.claim.attempt < _ASK_TRIES:
             raise
@@ -371,7 +429,7 @@ def _sample(work: Work, model: ChatModel, bench: Bench, here: Workspace, number:
         if here.target.generator == "model":
             raise
         why = str(error)
-    return Sample(Proposals(made=(Proposal(model.name, ONE_SHOT, "empty", why=why),)))
+    return Sample(Proposals(made=(Proposal(model, template, "empty", why=why),)))
 
 
 def _search_from(work: Work, near: NearMiss, bench: Bench, model: str, number: int) -> Seeded:
@@ -391,11 +449,11 @@ def _search_from(work: Work, near: NearMiss, bench: Bench, model: str, number: i
         return Seeded(None, 0)
 
 
-def _question(work: Work, model: ChatModel, here: Workspace, number: int) -> Question:
+def _question(work: Work, model: ChatModel, here: Workspace, number: int, *, nonce: str = "") -> Question:
     """Return what the model is asked: as much of the code as fits beside two answers of it."""
     known = work.wired.settings.models[model.name]
     output_tokens = min(known.max_output_tokens, known.context_tokens // 4)
-    nonce = secrets.token_hex(6)
+    nonce = nonce or secrets.token_hex(6)
     context = tell(
         work.output_of("reproduce", Reproduction),
         work.output_of("diagnose", Diagnosis),
@@ -535,6 +593,7 @@ STEPS: dict[str, StepFunction] = {
     "choose": choose,
     "verify": verify,
     "ask": ask,
+    "agent": agent,
     "prove": prove_proposals,
     "commit": commit,
 }

@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     max_open_runs: Annotated[int, Field(ge=1)] = Field(50, description="open runs beyond which reports start no repair")
 
     samples: Annotated[int, Field(ge=1, le=32)] = Field(4, description="one-shot proposals asked for in one repair")
-    agent_steps: Annotated[int, Field(ge=1, le=500)] = Field(40, description="tool calls one agent may make")
+    agent_steps: Annotated[int, Field(ge=0, le=500)] = Field(40, description="turns one agent may take; 0: no agent")
     agent_tokens: Annotated[int, Field(ge=1000)] = Field(400_000, description="tokens one agent may use")
     call_usd: Dollars = Field(0.50, description="what one call of a model may cost")
     run_usd: Dollars = Field(2.00, description="what the models of one run may cost")

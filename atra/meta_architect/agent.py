@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from atra.core.errors import BudgetSpent, ModelRejected
 from atra.core.records import from_json, to_json
+from atra.core.redaction import MASK
 from atra.llm.chat import ChatModel
 from atra.llm.records import Effort, Message, Reply, Request, Tool, ToolCall
 from atra.llm.scripted import ScriptedModel
@@ -336,6 +337,8 @@ class _Agent:
             if path not in fitted.after:
                 return "That changes nothing."
             text = fitted.after[path]
+        if MASK in text and MASK not in (self._text(path) or ""):
+            return f"{MASK} stands for text that is not shown; leave lines with it as they are."
         others = {name: content for name, content in self.changed.items() if name != path}
         if len(others) >= _MOST_FILES or sum(map(len, others.values())) + len(text) > _LARGEST_CHANGE:
             return f"Too much is changed: at most {_MOST_FILES} files and {_LARGEST_CHANGE} characters."

@@ -4,6 +4,18 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+SECRETS = (
+    "**/.env",
+    "**/.env.*",
+    "**/*.pem",
+    "**/*.key",
+    "**/*.p12",
+    "**/id_rsa*",
+    "**/id_ed25519*",
+    "**/.netrc",
+    "**/.pypirc",
+)
+
 STANDING = (
     # tests and what steers them
     "**/tests/**",
@@ -41,16 +53,7 @@ STANDING = (
     "**/package-lock.json",
     "**/requirements*.txt",
     "**/pylock*.toml",
-    # secrets
-    "**/.env",
-    "**/.env.*",
-    "**/*.pem",
-    "**/*.key",
-    "**/*.p12",
-    "**/id_rsa*",
-    "**/id_ed25519*",
-    "**/.netrc",
-    "**/.pypirc",
+    *SECRETS,
     # git's own
     "**/.git*",
     "**/.git*/**",
@@ -74,6 +77,11 @@ def protected(path: str, extra: Iterable[str] = (), allowed: Iterable[str] = ())
     if unsafe(path) or _any(extra, path):
         return True
     return _any(STANDING, path) and not _any(allowed, path)
+
+
+def secret(path: str) -> bool:
+    """Return whether the file is one that holds secrets, by its name: nobody outside is shown what stands in it."""
+    return _any(SECRETS, path)
 
 
 def unsafe(path: str) -> bool:

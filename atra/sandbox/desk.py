@@ -6,7 +6,7 @@ business.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -31,10 +31,14 @@ class Desk:
     Args:
         project: the repository whose tree it is, for where it stands inside and with what interpreter.
         tree: folder on the host with the revision's files; it is never written.
+        without: paths in the tree that are not to be seen at the desk.
     """
 
-    def __init__(self, project: Project, sandbox: Sandbox, tree: str, *, stop: Stop = never) -> None:
+    def __init__(
+        self, project: Project, sandbox: Sandbox, tree: str, *, without: Sequence[str] = (), stop: Stop = never
+    ) -> None:
         self._project, self._sandbox, self._tree, self._stop = project, sandbox, tree, stop
+        self._without = tuple(without)
         self._box: Box | None = None
         self._buffer = bytearray()
         self._put: dict[str, str] = {}
@@ -120,6 +124,8 @@ class Desk:
         policy = replace(policy, files={str(_INSIDE): _INSIDE_AT})
         self._box = self._sandbox.start([self._project.python, "-I", "-S", _INSIDE_AT], policy)
         self._buffer.clear()
+        for path in self._without:
+            self._exchange({"do": "drop", "with": [path]})
         for path, text in self._put.items():
             self._exchange({"do": "put", "with": [path, text]})
 

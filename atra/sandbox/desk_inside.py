@@ -8,6 +8,7 @@ asking at most its time limit.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 import os
@@ -97,6 +98,13 @@ def putting(path: str, text: str) -> str:
     return "done"
 
 
+def dropping(path: str) -> str:
+    """Take a file away, so that no later look shows it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return "done"
+
+
 def walk(path: str) -> Iterator[str]:
     """Yield the plain files below a folder, or the one file, in order of their paths; links are not followed."""
     here = plain(path or ".", must_exist=True, folder=True)
@@ -149,7 +157,13 @@ def cut(line: str) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}… ({len(line)} characters)"
 
 
-WAYS: dict[str, Callable[..., str]] = {"list": listing, "read": reading, "search": searching, "put": putting}
+WAYS: dict[str, Callable[..., str]] = {
+    "list": listing,
+    "read": reading,
+    "search": searching,
+    "put": putting,
+    "drop": dropping,
+}
 
 
 def answer(message: dict[str, Any]) -> dict[str, str]:

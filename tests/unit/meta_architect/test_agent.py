@@ -109,6 +109,7 @@ def test_red_tests_go_back_to_the_model_as_data():
         (("edit", {"path": "shop/cart.py", "search": "nothing like it", "replace": "x"}), "do not stand there"),
         (("edit", {"path": "shop/none.py", "search": "x", "replace": "y"}), "there is no such file"),
         (("write", {"path": "big.py", "text": "x" * 600_000}), "Too much is changed"),
+        (("write", {"path": "shop/keys.py", "text": "KEY = '[redacted]'"}), "stands for text that is not shown"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(call: tuple[str, dict[str, Any] | None], said: str):

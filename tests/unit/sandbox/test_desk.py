@@ -18,6 +18,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "shop").mkdir()
     (root / "shop" / "cart.py").write_text("".join(f"line_{number} = {number}\n" for number in range(1, 1001)))
     (root / "shop" / "names.py").write_text("def total():\n    return 'é'\n", encoding="utf-8")
+    (root / "conf").mkdir()
+    (root / "conf" / ".env").write_text("PASSWORD=canary\n")
+    (root / "conf" / "plain.ini").write_text("debug = 0\n")
     (root / "picture.png").write_bytes(b"\x89PNG\0\0")
     (root / "huge.txt").write_text("x" * 5_000_000)
     (root / "wide.txt").write_text("y" * 100_000)
@@ -34,7 +37,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def desk(tree: Path) -> Iterator[Desk]:
     project = make_project(str(tree))
-    with Desk(project, BubblewrapSandbox(), str(tree)) as opened:
+    with Desk(project, BubblewrapSandbox(), str(tree), without=["conf/.env", "conf/gone"]) as opened:
         yield opened
 
 
@@ -95,6 +98,16 @@ def test_what_is_no_plain_file_is_not_written(desk: Desk, path: str):
     assert desk.put(path, "x") != ""
     assert desk.put("shop/new/file.py", "value = 1\r\n") == ""
     assert "value = 1" in desk.read("shop/new/file.py")
+
+
+def test_what_is_left_out_is_not_there(desk: Desk):
+    """Neither listed, nor read, nor found, also after the box was opened again; its neighbour is."""
+    assert desk._box is not None
+    desk._box.close()
+
+    assert desk.list("conf") == "conf/plain.ini"
+    assert desk.read("conf/.env") == "there is no conf/.env"
+    assert desk.search("canary") == "nothing"
 
 
 def test_a_pattern_without_end_costs_its_time_only(desk: Desk):

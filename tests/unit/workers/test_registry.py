@@ -17,7 +17,8 @@ from workers.pipelines import repair_plan
 ROOT = Path(__file__).parents[3]
 
 TASKS = {
-    "maintenance.send", "maintenance.sweep", "maintenance.tick", "self_repair.ask", "self_repair.choose",
+    "maintenance.send", "maintenance.sweep", "maintenance.tick", "self_repair.agent", "self_repair.ask",
+    "self_repair.choose",
     "self_repair.commit", "self_repair.diagnose", "self_repair.propose", "self_repair.prove", "self_repair.receive",
     "self_repair.reproduce", "self_repair.try", "self_repair.verify",
 }  # fmt: skip
@@ -55,7 +56,7 @@ def test_every_task_has_limits_a_route_and_late_acknowledgement(name: str):
     assert task.__doc__
 
 
-SEARCHED, ASKED = ["try", "choose", "verify"], ["ask", "prove"]
+SEARCHED, ASKED = ["try", "choose", "verify"], ["ask", "agent", "prove"]
 
 
 @pytest.mark.parametrize(
