@@ -178,3 +178,11 @@ def test_no_task_of_ours_raises_what_is_no_exception(wired: Wiring):
 
     assert isinstance(result.result, Permanent)
     assert str(SPENT) in str(result.result)
+
+
+def test_every_task_is_one_of_ours(wired: Wiring):
+    """So what holds of `AtraTask` holds of all."""
+    app.loader.import_default_modules()
+
+    others = [name for name, task in app.tasks.items() if not isinstance(task, AtraTask)]
+    assert [name for name in others if not name.startswith("celery.")] == []
