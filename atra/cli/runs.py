@@ -7,6 +7,7 @@ import typer
 from atra.cli.console import age, out, plain, print_json, seconds_between, table
 from atra.cli.outcome import as_contract, print_outcome, status, timeline
 from atra.cli.session import with_database
+from atra.cli.trajectory import print_trajectory
 from atra.core.errors import BadInput
 from atra.core.records import from_json, to_json
 from atra.core.runs import Run
@@ -44,11 +45,22 @@ def runs(limit: Annotated[int, typer.Option(min=1, max=1000)] = 20, as_json: Jso
     out.print(rows)
 
 
-def show(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")], as_json: Json = False) -> None:
+def show(
+    run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
+    trajectory: Annotated[bool, typer.Option("--trajectory", help="Show what agents did, turn by turn.")] = False,
+    as_json: Json = False,
+) -> None:
     """Show one run: what was asked, every step, what came of it."""
     with with_database() as wired:
         run = wired.runs.find(run_id)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
+        events = wired.events.of(run.id) if trajectory else []
+    if trajectory and as_json:
+        print_json([to_json(event) for event in events])
+        return
+    if trajectory:
+        print_trajectory(events)
+        return
     if as_json:
         told = {"input": run.input, "steps": list(map(to_json, steps)), "calls": list(map(to_json, calls))}
         print_json({**as_contract(run, steps, calls), **told})
