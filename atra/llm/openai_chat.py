@@ -130,7 +130,6 @@ def openai_client(connection: Connection, base_url: str, attempts: int) -> opena
     """Return a client whose key, address and retries are these, whatever the environment says."""
     return openai.OpenAI(
         api_key=HELD,
-        admin_api_key="",
         base_url=base_url,
         timeout=connection.timeout_s,
         max_retries=max(attempts, 1) - 1,

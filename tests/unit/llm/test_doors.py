@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atra.core.errors import KeyRefused, ModelRejected, ModelUnavailable
+from atra.llm import connection
 from atra.llm.anthropic_messages import AnthropicMessages
 from atra.llm.chat import ChatModel
 from atra.llm.openai_chat import OpenAIChat
@@ -90,9 +91,10 @@ def test_broken_arguments_are_a_result(door: Door, streamed: bool, arguments: st
 
 
 @every_door
-def test_a_conversation_with_tools_holds_together(door: Door) -> None:
+@pytest.mark.parametrize("sealed", ["", "zz"], ids=["shown", "sealed"])
+def test_a_conversation_with_tools_holds_together(door: Door, sealed: str) -> None:
     """The strict server takes what was built of a reply, the tools' answers and another question."""
-    with WireServer([Turn("I edit.", calls=PATCH, reasoning="hm", redacted="zz"), Turn("Done.")]) as server:
+    with WireServer([Turn("I edit.", calls=PATCH, reasoning="hm", redacted=sealed), Turn("Done.")]) as server:
         model = door(server.url)
         first = model.reply(Request(HELLO.messages, tools=(EDIT,)), attempts=1)
         answers = tuple(Message("tool", "ok", call_id=call.id) for call in first.calls)
@@ -441,11 +443,23 @@ def test_an_echoed_key_is_masked(door: Door) -> None:
 
 @every_door
 @ways
-@pytest.mark.parametrize("step", [Huge(5 * 2**20), Huge(70 * 2**20, compressed=True)], ids=["large", "bomb"])
-def test_a_flood_is_stopped(door: Door, step: Huge, streamed: bool) -> None:
-    """A reply has a size beyond which it is not read, and none is unpacked."""
-    with pytest.raises(ModelUnavailable):
-        ask(door, [step], streamed=streamed)
+def test_a_flood_is_stopped(door: Door, streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply has a size beyond which it is not read on."""
+    monkeypatch.setattr(connection, "MAX_STREAM_BYTES", 2**20)
+
+    with pytest.raises(ModelUnavailable, match="larger than"):
+        ask(door, [Huge(5 * 2**20)], streamed=streamed)
+
+
+@every_door
+@ways
+def test_a_bomb_is_not_unpacked(door: Door, streamed: bool) -> None:
+    """70 MiB of blanks in 70 KiB; nobody asked for a compressed reply."""
+    with WireServer([Huge(70 * 2**20, compressed=True)]) as server:
+        with pytest.raises(ModelUnavailable, match="compressed"):
+            door(server.url).reply(HELLO, listener=_deaf if streamed else None, attempts=1)
+
+        assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
 @every_door

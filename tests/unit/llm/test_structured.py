@@ -180,6 +180,7 @@ def test_a_shape_that_cannot_be_enforced_is_told(door: str) -> None:
     assert isinstance(answer, Answer)
     assert answer.value == Loose({"a": 1})
     assert not {"response_format", "text", "output_config"} & set(server.bodies[0])
+    assert "must satisfy this JSON schema" in json.dumps(server.bodies[0])
 
 
 @pytest.mark.parametrize(
