@@ -72,6 +72,7 @@ ENVIRONMENT: dict[str, str] = {
     "atra.cli.demo": "hands its environment on to the commands and the application it shows",
     "atra.integrations.reporter": "masks what the host's environment names as secrets; reads no setting",
     "atra.cli.stack": "hands its environment on to the processes it starts",
+    "atra.sandbox.desk_inside": "runs inside the box, on the target's interpreter, where nothing of ATRA exists",
     "atra.sandbox.inside": "runs inside the box, on the target's interpreter, where nothing of ATRA exists",
     "atra.sandbox.database_inside": "runs inside the box too, and hands its environment on",
     "atra.meta_architect.migrations.inside": "runs inside the box too",

@@ -2,24 +2,19 @@
 
 import hashlib
 import secrets
-import shutil
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 from celery import Task
 
 from atra.core.clock import utc_now
-from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice, ProtectedPath
+from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice
 from atra.core.records import from_json
 from atra.core.redaction import CodeRedactor, Redactor
 from atra.core.runs import Ending
-from atra.core.texts import decode, encode
+from atra.core.texts import encode
 from atra.llm.chat import ChatModel
 from atra.meta_architect.agent import Files, Limits
 from atra.meta_architect.agent import work as work_at
@@ -52,14 +47,12 @@ from atra.meta_architect.search import search
 from atra.meta_architect.seeding import Seeded, search_from
 from atra.meta_architect.stream import candidates
 from atra.meta_architect.verification import verify as prove
-from atra.repository import Repository, protected, secret
+from atra.repository import Repository, secret
 from atra.sandbox.desk import Desk
-from atra.sandbox.project import make_project, runner_for
-from atra.sandbox.runner import Project, Runner
 from workers.app import app
 from workers.journals import StepJournal, masked_reply
-from workers.scratch import throw_away
 from workers.task import AtraTask, StepFunction, Work, run_step
+from workers.workspace import Workspace, own_modules, python_files, workspace
 
 _SEARCH_SHARE = 0.6
 """The share of a repair's budget that the search may use; the rest is for the suite, before and after."""
@@ -82,82 +75,6 @@ _LEAST_PROOF_S = 60.0
 """What a proof may take at least: what the search found is not thrown away because it took the whole budget."""
 
 
-@dataclass(frozen=True)
-class Workspace:
-    """A throw-away folder with the base revision's files, and the runner of their tests."""
-
-    target: Target
-    repository: Repository
-    folder: Path
-    tree: Path
-    project: Project
-    runner: Runner
-
-    def sources(self, paths: tuple[str, ...]) -> dict[str, str]:
-        """Return the text of these files."""
-        return {path: decode((self.tree / path).read_bytes()) for path in paths}
-
-    @contextmanager
-    def patched(self, after: Mapping[str, str]) -> Iterator[str]:
-        """Give a fresh copy of the base revision with these new contents."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as place:
-            tree = Path(place, "tree")
-            shutil.copytree(self.tree, tree, symlinks=True)
-            for path, text in after.items():
-                if not self._plain(path):
-                    raise ProtectedPath(path)
-                (tree / path).parent.mkdir(parents=True, exist_ok=True)
-                (tree / path).write_bytes(self.encoded(path, text))
-            yield str(tree)
-
-    def encoded(self, path: str, text: str) -> bytes:
-        """Return the new text of a file as its bytes: in the encoding of the base's file, or in the one it declares."""
-        return encode(text, (self.tree / path).read_bytes() if path in self.files else text.encode())
-
-    def read(self, path: str) -> str | None:
-        """Return the text of a file of the base; None where it has no such file, or it is no text."""
-        return decode((self.tree / path).read_bytes()) if path in self.files and _readable(self.tree / path) else None
-
-    def protected(self, path: str) -> bool:
-        """Return whether no patch may change this path."""
-        return protected(path, self.target.protected, self.target.allowed) or not self._plain(path)
-
-    @cached_property
-    def files(self) -> frozenset[str]:
-        """The base's regular files."""
-        return frozenset(self.repository.files(self.target.revision))
-
-    def _plain(self, path: str) -> bool:
-        """Return whether the path is a regular file, or may become one: no link, no folder, in no submodule."""
-        if path in self.files:
-            return True
-        above = [folder for folder in reversed(Path(path).parents) if folder != Path()]
-        real = [folder for folder in above if (self.tree / folder).is_symlink() or (self.tree / folder).exists()]
-        if any((self.tree / folder).is_symlink() or not (self.tree / folder).is_dir() for folder in real):
-            return False
-        own = not real or any(file.startswith(f"{real[-1].as_posix()}/") for file in self.files)
-        return own and not (self.tree / path).is_symlink() and not (self.tree / path).exists()
-
-
-@contextmanager
-def workspace(work: Work) -> Iterator[Workspace]:
-    """Export the base revision of the run's target into a folder that is gone afterwards."""
-    target = work.given(Target)
-    repository = Repository.open(target.path)
-    with throw_away(work.wired.scratch, f"{work.run.id}-") as at:
-        tree = at / "tree"
-        tree.mkdir()
-        repository.export(target.revision, tree)
-        project = make_project(
-            target.path,
-            python=target.python,
-            test_command=target.test_command,
-            subfolder=target.subfolder,
-            limits=work.wired.limits,
-        )
-        yield Workspace(target, repository, at, tree, project, runner_for(project, work.wired.sandbox))
-
-
 def _task(name: str, work_on: StepFunction) -> Task:
     """Make the Celery task of one step."""
 
@@ -171,7 +88,7 @@ def _task(name: str, work_on: StepFunction) -> Task:
 def reproduce(work: Work) -> tuple[Reproduction | Green, Ending | None]:
     """Run the suite on the base revision."""
     with workspace(work) as here:
-        found = run_suite(here.target, here.runner, str(here.tree), _own_modules(here.tree), stop=work.over)
+        found = run_suite(here.target, here.runner, str(here.tree), own_modules(here.tree), stop=work.over)
     if isinstance(found, Green):
         return found, Ending("nothing_to_repair", found.reason)
     return _masked(found, work.wired.redactor), None
@@ -181,7 +98,7 @@ def diagnose(work: Work) -> tuple[Diagnosis, None]:
     """Rank the places that may be wrong."""
     reproduction = work.output_of("reproduce", Reproduction)
     with workspace(work) as here:
-        return locate(reproduction, here.sources(_python_files(here)), protected=here.protected), None
+        return locate(reproduction, here.sources(python_files(here)), protected=here.protected), None
 
 
 def propose(work: Work) -> tuple[Area, Ending | None]:
@@ -457,7 +374,7 @@ def _question(work: Work, model: ChatModel, here: Workspace, number: int, *, non
     context = tell(
         work.output_of("reproduce", Reproduction),
         work.output_of("diagnose", Diagnosis),
-        here.sources(_python_files(here)),
+        here.sources(python_files(here)),
         tokens=known.context_tokens - 2 * output_tokens - _PROMPT_TOKENS,
         nonce=nonce,
         protected=here.protected,
@@ -475,7 +392,7 @@ def _question(work: Work, model: ChatModel, here: Workspace, number: int, *, non
 
 def _ranked(plausible: list[Plausible], reproduction: Reproduction, here: Workspace) -> Choice:
     paths = {edit.path for one in plausible for edit in one.candidate.patch}
-    tests = {path for path in _python_files(here) if here.protected(path)}
+    tests = {path for path in python_files(here) if here.protected(path)}
     sources = {path: text for path in sorted(paths | tests) if (text := here.read(path)) is not None}
     return rank(plausible, sources, reproduction)
 
@@ -519,31 +436,6 @@ def _masked(found: Reproduction, redactor: Redactor) -> Reproduction:
         for result in found.failing
     )
     return replace(found, failing=tuple(failing), warnings=tuple(map(redactor.text, found.warnings)))
-
-
-def _own_modules(tree: Path) -> frozenset[str]:
-    """Return the top-level names that the repository itself provides."""
-    places = [tree, tree / "src"]
-    names = {entry.stem for place in places if place.is_dir() for entry in place.iterdir() if entry.suffix == ".py"}
-    folders = (entry for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir())
-    return frozenset(names | {folder.name for folder in folders if any(folder.glob("*.py"))})
-
-
-def _python_files(here: Workspace) -> tuple[str, ...]:
-    """Return the Python files that can be read as text."""
-    return tuple(
-        path
-        for path in here.repository.files(here.target.revision)
-        if path.endswith(".py") and _readable(here.tree / path)
-    )
-
-
-def _readable(file: Path) -> bool:
-    try:
-        decode(file.read_bytes())
-    except (OSError, ValueError, LookupError):
-        return False
-    return not file.is_symlink()
 
 
 def _paths_of(choice: Choice) -> tuple[str, ...]:

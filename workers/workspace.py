@@ -1,0 +1,119 @@
+"""A throw-away folder with a revision's files, what may be changed in it, and the runner of its tests."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from atra.core.errors import ProtectedPath
+from atra.core.texts import decode, encode
+from atra.meta_architect.records import Target
+from atra.repository import Repository, protected
+from atra.sandbox.project import make_project, runner_for
+from atra.sandbox.runner import Project, Runner
+from workers.scratch import throw_away
+from workers.task import Work
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A throw-away folder with the base revision's files, and the runner of their tests."""
+
+    target: Target
+    repository: Repository
+    folder: Path
+    tree: Path
+    project: Project
+    runner: Runner
+
+    def sources(self, paths: tuple[str, ...]) -> dict[str, str]:
+        """Return the text of these files."""
+        return {path: decode((self.tree / path).read_bytes()) for path in paths}
+
+    @contextmanager
+    def patched(self, after: Mapping[str, str]) -> Iterator[str]:
+        """Give a fresh copy of the base revision with these new contents."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as place:
+            tree = Path(place, "tree")
+            shutil.copytree(self.tree, tree, symlinks=True)
+            for path, text in after.items():
+                if not self._plain(path):
+                    raise ProtectedPath(path)
+                (tree / path).parent.mkdir(parents=True, exist_ok=True)
+                (tree / path).write_bytes(self.encoded(path, text))
+            yield str(tree)
+
+    def encoded(self, path: str, text: str) -> bytes:
+        """Return the new text of a file as its bytes: in the encoding of the base's file, or in the one it declares."""
+        return encode(text, (self.tree / path).read_bytes() if path in self.files else text.encode())
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file of the base; None where it has no such file, or it is no text."""
+        return decode((self.tree / path).read_bytes()) if path in self.files and _readable(self.tree / path) else None
+
+    def protected(self, path: str) -> bool:
+        """Return whether no patch may change this path."""
+        return protected(path, self.target.protected, self.target.allowed) or not self._plain(path)
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """The base's regular files."""
+        return frozenset(self.repository.files(self.target.revision))
+
+    def _plain(self, path: str) -> bool:
+        """Return whether the path is a regular file, or may become one: no link, no folder, in no submodule."""
+        if path in self.files:
+            return True
+        above = [folder for folder in reversed(Path(path).parents) if folder != Path()]
+        real = [folder for folder in above if (self.tree / folder).is_symlink() or (self.tree / folder).exists()]
+        if any((self.tree / folder).is_symlink() or not (self.tree / folder).is_dir() for folder in real):
+            return False
+        own = not real or any(file.startswith(f"{real[-1].as_posix()}/") for file in self.files)
+        return own and not (self.tree / path).is_symlink() and not (self.tree / path).exists()
+
+
+@contextmanager
+def workspace(work: Work) -> Iterator[Workspace]:
+    """Export the base revision of the run's target into a folder that is gone afterwards."""
+    target = work.given(Target)
+    repository = Repository.open(target.path)
+    with throw_away(work.wired.scratch, f"{work.run.id}-") as at:
+        tree = at / "tree"
+        tree.mkdir()
+        repository.export(target.revision, tree)
+        project = make_project(
+            target.path,
+            python=target.python,
+            test_command=target.test_command,
+            subfolder=target.subfolder,
+            limits=work.wired.limits,
+        )
+        yield Workspace(target, repository, at, tree, project, runner_for(project, work.wired.sandbox))
+
+
+def own_modules(tree: Path) -> frozenset[str]:
+    """Return the top-level names that the repository itself provides."""
+    places = [tree, tree / "src"]
+    names = {entry.stem for place in places if place.is_dir() for entry in place.iterdir() if entry.suffix == ".py"}
+    folders = (entry for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir())
+    return frozenset(names | {folder.name for folder in folders if any(folder.glob("*.py"))})
+
+
+def python_files(here: Workspace) -> tuple[str, ...]:
+    """Return the Python files that can be read as text."""
+    return tuple(
+        path
+        for path in here.repository.files(here.target.revision)
+        if path.endswith(".py") and _readable(here.tree / path)
+    )
+
+
+def _readable(file: Path) -> bool:
+    try:
+        decode(file.read_bytes())
+    except (OSError, ValueError, LookupError):
+        return False
+    return not file.is_symlink()
