@@ -51,6 +51,7 @@ _ENVIRONMENT = {
     "ATRA_NOTHING": "",
 }
 _OFFLINE = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}  # a partial clone would fetch what it lacks
+_ONLINE = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_ASKPASS": "false", "SSH_ASKPASS": "false"}
 _OVERRIDES = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -160,7 +161,7 @@ class Git:
         return (*emptied, *(f"--config-env={name}.required=ATRA_NOTHING" for name in names))
 
     def _environment(self, more: Mapping[str, str] | None, online: bool) -> dict[str, str]:
-        return {**_ENVIRONMENT, **({} if online else _OFFLINE), **(more or {})}
+        return {**_ENVIRONMENT, **(_ONLINE if online else _OFFLINE), **(more or {})}
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -18,6 +18,8 @@ from atra.repository.snapshot import EXECUTABLE, PLAIN, entries
 
 RUN, REVERTS = "Atra-Run", "Atra-Revert"
 
+PUSH_LIMIT_S = 60.0
+
 
 @dataclass(frozen=True)
 class Landed:
@@ -143,20 +145,58 @@ def push(git: Git, branch: str, remote: str) -> None:
     """Send the branch to the remote under the same name, never by force; hooks do not run.
 
     This is the one command that may reach the network and start what the user's configuration names for it (ssh, a
-    credential helper).
+    credential helper). Nobody is asked for a password.
 
     Raises:
         BranchMoved: the remote's branch holds something else.
+        BadInput: the repository has no such remote.
+        Permanent: the remote would not take it (a hook or a rule there), in its own words, or is not there.
+        Transient: it did not answer in time.
     """
-    if not remote or remote not in text_of(git.run("remote")).split("\n"):
-        raise BadInput(f"the repository has no remote {remote}")
+    remote_url(git, remote)
     reference = f"refs/heads/{branch}"
-    try:
-        git.run("push", "--porcelain", "--no-recurse-submodules", remote, f"{reference}:{reference}", online=True)
-    except Permanent as error:
-        if "failed to push some refs" in str(error):
-            raise BranchMoved(f"{remote}/{branch}", "something else") from error
-        raise
+    asked = ("push", "--porcelain", "--no-recurse-submodules", remote, f"{reference}:{reference}")
+    answer = text_of(git.run(*asked, online=True, accept=(0, 1), limit_s=PUSH_LIMIT_S))
+    said = next((line for line in answer.split("\n") if line.startswith("!\t")), "")
+    if "(non-fast-forward)" in said or "(fetch first)" in said or "(stale info)" in said:
+        raise BranchMoved(f"{remote}/{branch}", "something else")
+    if said:
+        raise Permanent(f"{remote} would not take {branch}: {said.rpartition(chr(9))[2]}")
+    if "Done" not in answer:
+        raise Permanent(f"git could not push to {remote}: {answer[:200]}")
+
+
+def remote_url(git: Git, remote: str) -> str:
+    """Return the address to which the remote is pushed.
+
+    Raises:
+        BadInput: the repository has no such remote.
+    """
+    if not remote or remote.startswith("-") or remote not in text_of(git.run("remote")).split("\n"):
+        raise BadInput(f"the repository has no remote {remote}")
+    return git.line("remote", "get-url", "--push", remote)
+
+
+def message_of(git: Git, commit_id: str) -> str:
+    """Return a commit's message."""
+    return _facts(git, commit_id).message
+
+
+def holds(git: Git, revision: str, commit_id: str) -> bool:
+    """Return whether the commit's change is in the revision, and no later commit there undoes it.
+
+    It is where the commit is an ancestor, or where every file that it changed has the contents it gave them, as after a
+    rebase or a squash. A commit undoes it that says so, in ATRA's trailer or in the words of `git revert`.
+    """
+    if contains(git, revision, commit_id):
+        words = (f"--grep={REVERTS}: {commit_id}", f"--grep=This reverts commit {commit_id}")
+        return not git.run("rev-list", "--max-count=1", "--fixed-strings", *words, revision, f"^{commit_id}")
+    parents = _facts(git, commit_id).parents
+    if len(parents) != 1:
+        return False
+    compared = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff")
+    changed = [path for path in text_of(git.run(*compared, parents[0], commit_id)).split("\0") if path]
+    return bool(changed) and not git.run(*compared, commit_id, revision, "--", *changed)
 
 
 def head_of(git: Git, branch: str) -> str | None:

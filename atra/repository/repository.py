@@ -1,5 +1,6 @@
 """One git repository, as the rest of ATRA sees it: revisions and their files out, commits in."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from atra.repository.landing import Landed
 from atra.repository.protection import unsafe
 
 RECENT_LIMIT_S = 5.0
+_ID = re.compile(r"[0-9a-f]{7,64}")
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,31 @@ class Repository:
     def push(self, branch: str, remote: str = "origin") -> None:
         """Send a branch to a remote, never by force; see `landing.push`."""
         landing.push(self._git, branch, remote)
+
+    def holds(self, revision: str, commit: str) -> bool | None:
+        """Return whether a commit's change is in a revision and not undone there; see `landing.holds`.
+
+        None where it cannot be told: this repository has no such revision or commit. A revision counts only as its id,
+        whole or its first seven digits or more, since a name may mean something else by now.
+        """
+        if not _ID.fullmatch(revision):
+            return None
+        try:
+            return landing.holds(self._git, self.resolve(revision), self.resolve(commit))
+        except UnknownRevision:
+            return None
+
+    def message(self, commit: str) -> str:
+        """Return a commit's message."""
+        return landing.message_of(self._git, self.resolve(commit))
+
+    def remote_url(self, remote: str) -> str:
+        """Return the address to which a remote is pushed.
+
+        Raises:
+            BadInput: there is no such remote.
+        """
+        return landing.remote_url(self._git, remote)
 
     def has_branch(self, branch: str) -> bool:
         """Return whether there is such a branch; a name git does not take is none."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from atra.core.errors import BadInput, BranchMoved, ProtectedPath, RevertConflict, UnknownRevision
+from atra.core.errors import BadInput, BranchMoved, Permanent, ProtectedPath, RevertConflict, UnknownRevision
 
 from .conftest import Made
 
@@ -258,3 +258,49 @@ class TestPush:
         """Addresses and options are no names of remotes."""
         with pytest.raises(BadInput):
             made.open().push("main", remote)
+
+    def test_a_remote_that_will_not_take_it_is_told_from_one_that_moved(self, made: Made, tmp_path: Path) -> None:
+        """A hook there that refuses, and a remote that is gone, are no moved branch."""
+        remote = tmp_path / "remote.git"
+        made.git("clone", "--quiet", "--bare", str(made.root), str(remote))
+        made.git("remote", "add", "origin", str(remote))
+        made.open().commit("main", "atra/repair-r1", FIXED, MESSAGE)
+        hook = remote / "hooks/pre-receive"
+        hook.write_text("#!/bin/sh\necho no >&2\nexit 1\n")
+        hook.chmod(0o755)
+
+        with pytest.raises(Permanent, match="pre-receive hook declined") as refused:
+            made.open().push("atra/repair-r1")
+        remote.rename(tmp_path / "gone.git")
+        with pytest.raises(Permanent, match="does not appear to be a git repository") as gone:
+            made.open().push("atra/repair-r1")
+
+        assert not isinstance(refused.value, BranchMoved)
+        assert not isinstance(gone.value, BranchMoved)
+
+
+class TestHolds:
+    """Whether what failed ran with the fix."""
+
+    def test_a_revision_holds_a_fix_merged_or_rebased_until_it_is_undone(self, made: Made) -> None:
+        """Before it does not; on it, and rebased onto something else, it does; under a revert it does not."""
+        base = made.git("rev-parse", "HEAD")
+        fix = made.open().commit("HEAD", "atra/repair-r1", FIXED, MESSAGE)
+        made.write("other.txt", "elsewhere")
+        unrelated = made.save()
+        made.git("cherry-pick", fix)
+        rebased = made.git("rev-parse", "HEAD")
+        made.git("reset", "--quiet", "--hard", fix)
+        undone = made.open().revert(fix, run_id="r1").commit
+        made.git("revert", "--no-edit", fix)
+        by_hand = made.git("rev-parse", "HEAD")
+        opened = made.open()
+
+        assert [opened.holds(revision, fix) for revision in (base, unrelated)] == [False, False]
+        assert [opened.holds(revision, fix) for revision in (fix, fix[:9], rebased)] == [True, True, True]
+        assert [opened.holds(revision, fix) for revision in (undone, by_hand)] == [False, False]
+
+    @pytest.mark.parametrize("revision", ["", "main", "HEAD", "0" * 40, "--all", "v1.0\n", "deadbee"])
+    def test_what_names_no_known_commit_tells_nothing(self, made: Made, revision: str) -> None:
+        """A name may mean something else by now, and nobody knows an id that is not here."""
+        assert made.open().holds(revision, made.git("rev-parse", "HEAD")) is None
