@@ -13,13 +13,19 @@ from pydantic import SecretStr
 
 from atra.cli.outcome import as_contract
 from atra.cli.stack import Crew, StackInfo, temporary_stack
+from atra.core.errors import ModelUnavailable
+from atra.core.records import to_json
+from atra.core.runs import new_id
 from atra.core.settings import ModelSettings, Settings
 from atra.repository import Repository
 from atra.wiring import Wiring, use
 from tests.carrying import carry_out
 from tests.targets import git, make_repository, small_shop
 from tests.wires import Status, Step, Turn, WireServer
+from workers.pipelines import repair_plan
+from workers.self_repair import STEPS
 from workers.targets import make_target
+from workers.task import run_step
 
 Body = dict[str, Any]
 
@@ -48,12 +54,18 @@ LABELS = {
 HALF_A_REPAIR = edit("    return name\n", "    return name if pieces == 1 else f'{pieces} x {name}'\n", "labels.py")
 
 
+GIVES_UP = Turn(calls=[("finish", {"why": "no idea"})])
+
+
 class Play:
-    """A model's server, and what it says from now on: an answer, or a function of the request's body."""
+    """A model's server, and what it says from now on where it is asked for a patch; as an agent it gives up."""
 
     def __init__(self) -> None:
         self.says: Callable[[Body], Step] = lambda body: Status(400)
-        self.server = WireServer(lambda body: self.says(body))
+        self.server = WireServer(lambda body: GIVES_UP if "tools" in body else self.says(body))
+
+    def asked_for_patches(self) -> int:
+        return sum("tools" not in body for body in self.server.bodies)
 
     def model(self) -> ModelSettings:
         given = {"provider": "openai-compatible", "model": "m", "base_url": self.server.url, "input_usd": 2.0}
@@ -141,12 +153,12 @@ def test_the_search_goes_on_from_a_models_near_miss(wired: Wiring, play: Play, t
 
 def test_models_are_not_asked_where_the_free_search_finds_a_patch(wired: Wiring, play: Play, tmp_path: Path):
     """What costs nothing goes first, and where it is proved nothing is paid."""
-    before = len(play.server.requests)
+    before = play.asked_for_patches()
 
     result = in_process(wired, small_shop(tmp_path / "shop"), "auto")
 
     assert (result["status"], result["generator"]) == ("fixed", "templates")
-    assert len(play.server.requests) == before
+    assert play.asked_for_patches() == before
     assert (result["model_calls"], result["cost_usd"]) == (0, 0)
 
 
@@ -154,14 +166,14 @@ def test_a_budget_of_one_cent_is_not_passed(wired: Wiring, play: Play, tmp_path:
     """The run ends as not fixed, says which budget is spent, and nothing is committed."""
     wired.settings.__dict__["samples"] = 3
     repository = small_shop(tmp_path / "shop")
-    before = len(play.server.requests)
+    before = play.asked_for_patches()
     play.says = lambda body: Turn("I cannot tell.", usage=(1500, 0, body["max_tokens"], 0))
 
     result = in_process(wired, repository, budget_usd=0.01)
 
     assert (result["status"], result["commit"]) == ("not_fixed", None)
     assert f"The budget of run {result['run_id']} is spent" in result["reason"]
-    assert (len(play.server.requests) - before, 0 < result["cost_usd"] <= 0.01) == (1, True)
+    assert (play.asked_for_patches() - before, 0 < result["cost_usd"] <= 0.01) == (1, True)
     assert git(repository, "branch", "--list", "atra/*") == ""
 
 
@@ -194,7 +206,7 @@ def test_what_is_no_repair_ends_the_run_with_its_reason(
     result = in_process(wired, repository)
 
     assert (result["status"], result["commit"]) == ("not_fixed", None)
-    assert result["reason"].startswith("models wrote 1 proposals: 1 ")
+    assert result["reason"].startswith("models wrote 2 proposals: ")
     assert result["proposals"][0]["verdict"] == verdict
     assert why in result["proposals"][0]["why"]
     assert git(repository, "branch", "--list", "atra/*") == ""
@@ -215,7 +227,7 @@ def test_a_key_that_is_not_taken_ends_a_repair_by_models_alone(wired: Wiring, pl
 def test_later_samples_are_not_asked_once_one_has_passed_the_tests(wired: Wiring, play: Play, tmp_path: Path):
     """The second and third settle at once, and say why."""
     wired.settings.__dict__["samples"] = 3
-    before = len(play.server.requests)
+    before = play.asked_for_patches()
     play.says = lambda body: Turn(WITH_A_NEW_FILE)
 
     result = in_process(wired, small_shop(tmp_path / "shop"))
@@ -223,4 +235,23 @@ def test_later_samples_are_not_asked_once_one_has_passed_the_tests(wired: Wiring
     skipped = [output["skipped"] for output in wired.runs.outputs(result["run_id"], "ask")]
     assert result["status"] == "fixed"
     assert skipped == ["", *["another sample passed the tests already"] * 2]
-    assert len(play.server.requests) == before + 1
+    assert play.asked_for_patches() == before + 1
+
+
+def test_a_model_that_stays_away_costs_the_run_a_sample_and_not_its_end(wired: Wiring, play: Play, tmp_path: Path):
+    """The task gives the step back twice; the third time the sample is settled without a change, and says why."""
+    play.says = lambda body: Status(503, retry_after="0.01")
+    target = make_target(Repository.open(small_shop(tmp_path / "shop")), wired.settings, generator="model", budget_s=60)
+    run = wired.runs.open(new_id("r"), repair_plan(wired.settings, "model", 1), to_json(target))
+    for name in ("reproduce", "diagnose", "propose"):
+        run_step(name, run.id, 0, STEPS[name])
+
+    for _ in range(2):
+        with pytest.raises(ModelUnavailable):
+            run_step("ask", run.id, 0, STEPS["ask"])
+    run_step("ask", run.id, 0, STEPS["ask"])
+
+    [output] = wired.runs.outputs(run.id, "ask")
+    assert (output["made"][0]["verdict"], output["plausible"]) == ("empty", [])
+    assert "did not answer" in output["made"][0]["why"]
+    assert wired.runs.get(run.id).state == "open"
