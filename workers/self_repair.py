@@ -14,7 +14,6 @@ from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice
 from atra.core.records import from_json
 from atra.core.redaction import CodeRedactor, Redactor
 from atra.core.runs import Ending
-from atra.core.texts import encode
 from atra.llm.chat import ChatModel
 from atra.meta_architect.agent import Files, Limits
 from atra.meta_architect.agent import work as work_at
@@ -52,7 +51,7 @@ from atra.sandbox.desk import Desk
 from workers.app import app
 from workers.journals import StepJournal, masked_reply
 from workers.task import AtraTask, StepFunction, Work, run_step
-from workers.workspace import Workspace, own_modules, python_files, workspace
+from workers.workspace import Workspace, contents, own_modules, python_files, workspace
 
 _SEARCH_SHARE = 0.6
 """The share of a repair's budget that the search may use; the rest is for the suite, before and after."""
@@ -264,11 +263,7 @@ def commit(work: Work) -> tuple[Commit, Ending]:
     reproduction = work.output_of("reproduce", Reproduction)
     proof = _proof_of(work, "verify") or work.output_of("prove", Verification)
     repository = Repository.open(target.path)
-    known = frozenset(repository.files(target.revision))
-    files = {
-        path: encode(text, repository.read(target.revision, path) if path in known else text.encode())
-        for path, text in proof.files.items()
-    }
+    files = contents(repository, target, proof.files)
     branch = f"atra/repair-{work.run.id}"
     landed = repository.commit(
         target.revision, branch, files, message(work.run.id, work.run.failure_id, target, reproduction, proof)

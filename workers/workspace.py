@@ -11,7 +11,7 @@ from pathlib import Path
 from atra.core.errors import ProtectedPath
 from atra.core.texts import decode, encode
 from atra.meta_architect.records import Target
-from atra.repository import Repository, protected
+from atra.repository import Repository, protected, unsafe
 from atra.sandbox.project import make_project, runner_for
 from atra.sandbox.runner import Project, Runner
 from workers.scratch import throw_away
@@ -56,12 +56,13 @@ class Workspace:
 
     def protected(self, path: str) -> bool:
         """Return whether no patch may change this path."""
-        return protected(path, self.target.protected, self.target.allowed) or not self._plain(path)
+        guarded = path in self.target.added or protected(path, self.target.protected, self.target.allowed)
+        return guarded or not self._plain(path)
 
     @cached_property
     def files(self) -> frozenset[str]:
-        """The base's regular files."""
-        return frozenset(self.repository.files(self.target.revision))
+        """The base's regular files, those added to it among them."""
+        return frozenset(self.repository.files(self.target.revision)) | frozenset(self.target.added)
 
     def _plain(self, path: str) -> bool:
         """Return whether the path is a regular file, or may become one: no link, no folder, in no submodule."""
@@ -77,13 +78,19 @@ class Workspace:
 
 @contextmanager
 def workspace(work: Work) -> Iterator[Workspace]:
-    """Export the base revision of the run's target into a folder that is gone afterwards."""
+    """Export the base revision of the run's target, with what is added to it, into a folder that is gone afterwards.
+
+    Raises:
+        ProtectedPath: what is added would go through a link, or out of the repository.
+    """
     target = work.given(Target)
     repository = Repository.open(target.path)
     with throw_away(work.wired.scratch, f"{work.run.id}-") as at:
         tree = at / "tree"
         tree.mkdir()
         repository.export(target.revision, tree)
+        for path, text in target.added.items():
+            _add(tree, path, text)
         project = make_project(
             target.path,
             python=target.python,
@@ -92,6 +99,24 @@ def workspace(work: Work) -> Iterator[Workspace]:
             limits=work.wired.limits,
         )
         yield Workspace(target, repository, at, tree, project, runner_for(project, work.wired.sandbox))
+
+
+def contents(repository: Repository, target: Target, files: Mapping[str, str]) -> dict[str, bytes]:
+    """Return what a commit writes: new files, each in its encoding, and what was added to the base."""
+    known = frozenset(repository.files(target.revision))
+    texts = {**target.added, **files}
+    return {
+        path: encode(text, repository.read(target.revision, path) if path in known else text.encode())
+        for path, text in texts.items()
+    }
+
+
+def _add(tree: Path, path: str, text: str) -> None:
+    here = tree / path
+    if unsafe(path) or any(above.is_symlink() for above in (here, *here.parents) if above.is_relative_to(tree)):
+        raise ProtectedPath(path)
+    here.parent.mkdir(parents=True, exist_ok=True)
+    here.write_bytes(text.encode())
 
 
 def own_modules(tree: Path) -> frozenset[str]:
@@ -104,11 +129,7 @@ def own_modules(tree: Path) -> frozenset[str]:
 
 def python_files(here: Workspace) -> tuple[str, ...]:
     """Return the Python files that can be read as text."""
-    return tuple(
-        path
-        for path in here.repository.files(here.target.revision)
-        if path.endswith(".py") and _readable(here.tree / path)
-    )
+    return tuple(path for path in sorted(here.files) if path.endswith(".py") and _readable(here.tree / path))
 
 
 def _readable(file: Path) -> bool:

@@ -15,7 +15,8 @@ class Target:
     `tests` are the ids that matter (all failing ones when empty). `suspect` is the file in which a reported failure
     happened, as its traceback names it: then only failing tests that run it matter. `test_command` empty means pytest.
     `python` empty means the repository's own `.venv`, else ATRA's interpreter. `revision` is the full id of the base
-    commit.
+    commit. `added` are files, tests as a rule, that are put on top of the base before anything else is done, and that
+    the commit carries; no patch may change them. `spec` says what is to be written, where that is what is asked for.
     """
 
     repository: str  # its name, for people and trailers
@@ -33,6 +34,8 @@ class Target:
     budget_usd: float = 2.0  # what models may cost in this run
     suspect: str = ""
     seed: int = 0
+    added: Mapping[str, str] = field(default_factory=dict)  # text by path
+    spec: str = ""
 
 
 @dataclass(frozen=True)
