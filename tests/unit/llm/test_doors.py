@@ -454,8 +454,8 @@ def test_a_flood_is_stopped(door: Door, streamed: bool, monkeypatch: pytest.Monk
 @every_door
 @ways
 def test_a_bomb_is_not_unpacked(door: Door, streamed: bool) -> None:
-    """70 MiB of blanks in 70 KiB; nobody asked for a compressed reply."""
-    with WireServer([Huge(70 * 2**20, compressed=True)]) as server:
+    """16 MiB of blanks in 16 KiB; nobody asked for a compressed reply."""
+    with WireServer([Huge(16 * 2**20, compressed=True)]) as server:
         with pytest.raises(ModelUnavailable, match="compressed"):
             door(server.url).reply(HELLO, listener=_deaf if streamed else None, attempts=1)
 
