@@ -48,7 +48,6 @@ DOORS: dict[str, tuple[str, ...]] = {
     "kombu": ("workers", "celeryconfig"),
     "mypy": ("atra.war_room.experts.types",),
     "openai": ("atra.llm",),
-    "psycopg2": ("atra.meta_architect.migrations.inside",),
     "psutil": ("atra.sandbox",),
     "pydantic": ("atra.core", "atra.llm", "atra.cli.stack", "workers.reports"),
     "pydantic_settings": ("atra.core.settings",),

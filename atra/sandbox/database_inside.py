@@ -6,6 +6,7 @@ are a JSON object, see `database.ScratchDatabase`, and the program's command.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -104,13 +105,22 @@ def variables(given: dict[str, object], folder: str, abstract: str) -> dict[str,
     assert isinstance(wanted, list)
     assert isinstance(asked, dict)
     driver = next((name for name in (*wanted, *KNOWN_DRIVERS) if importlib.util.find_spec(name)), "")
-    scheme = f"postgresql+{driver}" if driver and driver != "psycopg2" else "postgresql"
+    scheme = "postgresql" if driver in ("", default_driver()) else f"postgresql+{driver}"
     address = f"{scheme}://atra@/atra?host={quote(folder, safe='')}"
     filled = {
         name: value.replace("{address}", address).replace("{folder}", folder).replace("{abstract}", abstract)
         for name, value in asked.items()
     }
     return {"PGHOST": folder, "PGUSER": "atra", "PGDATABASE": "atra", "ATRA_SCRATCH_URL": address, **filled}
+
+
+def default_driver() -> str:
+    """Return the driver that the target's SQLAlchemy takes where a URL names none."""
+    try:
+        newer = importlib.metadata.version("sqlalchemy").split(".")[:2] >= ["2", "1"]
+    except importlib.metadata.PackageNotFoundError:
+        newer = False
+    return "psycopg" if newer else "psycopg2"
 
 
 def run(command: list[str], environment: dict[str, str], *, inherited: bool) -> int:

@@ -47,7 +47,7 @@ for host in (os.environ["FOLDER"], os.environ["ABSTRACT"]):
         cursor = connection.cursor()
         cursor.execute("SELECT version()")
         assert cursor.fetchone()[0].startswith("PostgreSQL 1")
-assert os.environ["URL"].startswith("postgresql://atra@/atra?host=%%2Ftmp%%2F"), os.environ["URL"]
+assert os.environ["URL"].startswith("postgresql+psycopg2://atra@/atra?host=%%2Ftmp%%2F"), os.environ["URL"]
 """ % [path for path in sys.path if "site-packages" in path]
 
 

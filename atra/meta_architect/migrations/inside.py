@@ -16,6 +16,7 @@ if sys.version_info < (3, 9):  # the target's interpreter, not ATRA's
     sys.exit("Python 3.9 or newer is needed here")
 
 import ctypes
+import importlib.util
 import io
 import json
 import os
@@ -31,6 +32,7 @@ Facts = dict[str, Any]
 
 OUTPUT_LIMIT = 16_384
 ANSWER_LIMIT = 32 << 20
+DRIVERS = ("psycopg2", "psycopg", "asyncpg")
 DUMPABLE = 4  # from linux/prctl.h
 
 
@@ -70,11 +72,8 @@ def what_is_missing() -> str:
     import alembic.command
     import sqlalchemy.dialects.postgresql  # noqa: F401  imported once, for all children
 
-    if "ATRA_SCRATCH_URL" in os.environ and "+" not in os.environ["ATRA_SCRATCH_URL"].partition(":")[0]:
-        try:
-            import psycopg2  # noqa: F401
-        except ImportError:
-            return "its interpreter has no PostgreSQL driver (psycopg2, psycopg or asyncpg)"
+    if not any(importlib.util.find_spec(name) for name in DRIVERS):
+        return f"its interpreter has no PostgreSQL driver ({', '.join(DRIVERS)})"
     return ""
 
 
@@ -145,8 +144,8 @@ def in_child(request: Facts, closed: tuple[int, ...]) -> Facts:
     try:
         told = json.loads(answer)
     except ValueError:
-        told = {}
-    if isinstance(told, dict) and told:
+        told = None
+    if isinstance(told, dict):
         return {**told, "printed": tail}
     return {"error": "it ended, hung or was killed before it was done", "printed": tail}
 
@@ -197,10 +196,10 @@ def do(request: Facts, answer_fd: int, printed_fd: int) -> None:
     try:
         try:
             enter(request)
-            answer = Environment(request).do(request)
+            body = json.dumps(Environment(request).do(request)).encode()
         except BaseException as error:  # whatever the target raises is its answer, SystemExit too
-            answer = {"error": f"{type(error).__name__}: {error}"[:OUTPUT_LIMIT], "trace": trace_of(error)}
-        body = json.dumps(answer).encode()
+            told = {"error": f"{type(error).__name__}: {error}"[:OUTPUT_LIMIT], "trace": trace_of(error)}
+            body = json.dumps(told).encode()
         while body:
             body = body[os.write(answer_fd, body) :]
     finally:
@@ -291,7 +290,7 @@ class Environment:
             found["version_table"] = context.version_table
             found["enums"] = [*enums_of(context.opts.get("target_metadata"))]
             for operations in directives[0].upgrade_ops_list:
-                found["operations"] += [*facts_of(operations, Dialect(context))]
+                found["operations"] += [*facts_of(operations, Dialect(context), context.opts.get("target_metadata"))]
             directives[:] = []
 
         command.revision(self.config, message="look", autogenerate=True, process_revision_directives=look)
@@ -354,10 +353,13 @@ def enums_of(metadata: Any) -> Iterator[Facts]:
                 yield {"schema": kind.schema, "name": kind.name, "labels": list(kind.enums)}
 
 
-def facts_of(container: Any, dialect: Dialect) -> Iterator[Facts]:
+def facts_of(container: Any, dialect: Dialect, metadata: Any) -> Iterator[Facts]:
     """Yield what each operation would do, as plain values."""
     for op in flat(container):
-        yield {"kind": kind_of(op), **told(op, dialect)}
+        facts = {"kind": kind_of(op), **told(op, dialect)}
+        if facts["kind"] == "alter_column":
+            facts["default"] = default_of(op, metadata, dialect)
+        yield facts
 
 
 def flat(container: Any) -> Iterator[Any]:
@@ -400,6 +402,15 @@ def told(op: Any, dialect: Dialect) -> Facts:
     return facts
 
 
+def default_of(op: Any, metadata: Any, dialect: Dialect) -> Optional[str]:
+    """Return the model's own default for a column that is changed, as SQL."""
+    many = metadata if isinstance(metadata, (list, tuple)) else [metadata]
+    key = f"{op.schema}.{op.table_name}" if op.schema else op.table_name
+    tables = [one.tables[key] for one in many if one is not None and key in one.tables]
+    column = next((table.columns[op.column_name] for table in tables if op.column_name in table.columns), None)
+    return None if column is None else column_facts(column, dialect)["default"]
+
+
 def column_facts(column: Any, dialect: Dialect) -> Facts:
     """Return what a column is; `default` is the model's own default where that is a plain value, as JSON."""
     facts = {
@@ -427,6 +438,16 @@ def literal_of(value: Any, kind: Any, dialect: Dialect) -> Optional[str]:
         return str(spelt).replace("%%", "%")
     except Exception:  # a type of the target's own may do anything
         return None
+
+
+def typed(kind: Any) -> Any:
+    """Return a column's type; an enumeration is made by a statement of its own, whoever comes first."""
+    from sqlalchemy import Enum
+    from sqlalchemy.dialects.postgresql import ENUM
+
+    if isinstance(kind, Enum) and kind.native_enum and kind.name:
+        return ENUM(*kind.enums, name=kind.name, schema=kind.schema, create_type=False)
+    return kind
 
 
 class Rewriting:
@@ -468,6 +489,9 @@ class Rewriting:
             old = self.dialect.name(op.schema, back[key])
             yield ops.ExecuteSQLOp(f"ALTER TABLE {old} RENAME TO {self.dialect.name(op.table_name)}")
             return
+        for column in getattr(op, "columns", ()) if type(op).__name__ == "CreateTableOp" else ():
+            if type(column).__name__ == "Column":
+                column.type = typed(column.type)
         yield op
 
     def in_table(self, container: Any, *, forward: bool) -> Iterator[Any]:
@@ -523,13 +547,9 @@ class Rewriting:
     def added(self, op: Any, *, forward: bool) -> Iterator[Any]:
         """Yield how a column is added: one that must hold a value is filled in between."""
         from alembic.operations import ops
-        from sqlalchemy import Enum
-        from sqlalchemy.dialects.postgresql import ENUM
 
         column = op.column
-        if isinstance(column.type, Enum) and column.type.native_enum and column.type.name:
-            kind = column.type
-            column.type = ENUM(*kind.enums, name=kind.name, schema=kind.schema, create_type=False)
+        column.type = typed(column.type)
         fill = self.fill(op.schema, op.table_name, column.name, forward=forward)
         if fill is None or column.nullable:
             yield op
