@@ -108,6 +108,7 @@ class Draft:
     refusals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     references: tuple[Facts, ...] = ()
+    renames: tuple[Rename, ...] = ()
     generator: str = "alembic"
     script_location: str = ""
     calls: int = 0
