@@ -51,6 +51,7 @@ from atra.sandbox.desk import Desk
 from workers.app import app
 from workers.journals import StepJournal, masked_reply
 from workers.task import AtraTask, StepFunction, Work, run_step
+from workers.watch import refusal_of
 from workers.workspace import Workspace, contents, own_modules, python_files, workspace
 
 _SEARCH_SHARE = 0.6
@@ -404,6 +405,7 @@ def _proved(work: Work, here: Workspace, choice: Choice) -> Verification:
         confidence=confidence(choice),
         deadline_s=time.monotonic() + max(_LEAST_PROOF_S, here.target.budget_s),
         stop=work.over,
+        refuse=refusal_of(work),
     )
 
 
@@ -455,7 +457,7 @@ def _what_was_asked(asked: list[Proposals]) -> str:
     """Return in a sentence what models came to, and why they were asked no further."""
     made = Counter(f"{proposal.verdict}" for one in asked for proposal in one.made)
     told = ", ".join(f"{count} {_VERDICTS[verdict]}" for verdict, count in made.most_common())
-    said = f"models wrote {made.total()} proposals: {told}" if made else "models wrote no proposal"
+    said = f"of {made.total()} proposals of models {told}" if made else "models made no proposal"
     whys = dict.fromkeys(proposal.why for one in asked for proposal in one.made if proposal.verdict == "empty")
     return "; ".join([said, *list(whys)[:2], *dict.fromkeys(one.skipped for one in asked if one.skipped)])
 
@@ -468,8 +470,8 @@ _VERDICTS = {
     "died": "ended the tests early",
     "invalid": "could not be read as code",
     "unapplied": "fit nowhere",
-    "outside": "would change what no patch may",
-    "empty": "without a change",
+    "outside": "would have changed what no patch may",
+    "empty": "had no change in it",
 }
 
 STEPS: dict[str, StepFunction] = {

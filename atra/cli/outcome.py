@@ -22,6 +22,8 @@ from atra.meta_architect.records import (
 )
 from atra.storage.ledger import Call
 
+_WATCHED = {"reverted": "reverted", "reported": "reported"}  # how a run ends that watched over a fix which failed
+
 EXIT_CODES = {"fixed": 0, "nothing_to_repair": 0, "not_fixed": 1, "cancelled": 1}
 
 
@@ -79,6 +81,8 @@ def status(run: Run) -> str:
     """Return the contract's word for how the run stands."""
     if run.state == "open":
         return "running"
+    if run.outcome in _WATCHED:
+        return run.outcome
     return run.outcome if run.outcome in {"fixed", "not_fixed", "nothing_to_repair", "cancelled"} else "error"
 
 
@@ -185,7 +189,10 @@ def _asked_for(output: dict[str, Any]) -> str:
     if "excused" in output:
         return str(output["excused"])
     said = [": ".join(filter(None, (made["verdict"], made["why"]))) for made in output["made"]]
-    return "; ".join([*said, *([output["skipped"]] if output["skipped"] else [])])[:200]
+    if output["tried"]:
+        found = "one of them plausible" if output["plausible"] else "none plausible"
+        said.insert(0, f"near miss, {output['tried']} candidates tried from there, {found}")
+    return " ".join("; ".join(filter(None, (*said, output["skipped"]))).split())[:200]
 
 
 def _verified(output: dict[str, Any]) -> str:
@@ -204,6 +211,7 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "agent": _asked_for,
     "prove": _verified,
     "commit": lambda output: f"{output['commit'][:12]} on {output['branch']}",
+    "undo": lambda output: f"{output['commit'][:12]} on {output['branch']}" if output["commit"] else output["why"],
 }
 
 

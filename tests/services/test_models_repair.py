@@ -206,7 +206,7 @@ def test_what_is_no_repair_ends_the_run_with_its_reason(
     result = in_process(wired, repository)
 
     assert (result["status"], result["commit"]) == ("not_fixed", None)
-    assert result["reason"].startswith("models wrote 2 proposals: ")
+    assert result["reason"].startswith("of 2 proposals of models ")
     assert result["proposals"][0]["verdict"] == verdict
     assert why in result["proposals"][0]["why"]
     assert git(repository, "branch", "--list", "atra/*") == ""
