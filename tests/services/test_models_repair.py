@@ -255,3 +255,18 @@ def test_a_model_that_stays_away_costs_the_run_a_sample_and_not_its_end(wired: W
     assert (output["made"][0]["verdict"], output["plausible"]) == ("empty", [])
     assert "did not answer" in output["made"][0]["why"]
     assert wired.runs.get(run.id).state == "open"
+
+
+def test_a_module_that_is_not_there_is_written(wired: Wiring, play: Play, tmp_path: Path):
+    """Where no line is under suspicion, templates have nothing to change, and a model may still make the file."""
+    missing = {
+        "shop/__init__.py": "",
+        "tests/test_tax.py": "def test_rate():\n    from shop.tax import rate\n\n    assert rate() == 3\n",
+    }
+    repository = make_repository(tmp_path / "shop", missing)
+    play.says = lambda body: Turn(edit("", "def rate():\n    return 3\n", "shop/tax.py"))
+
+    result = in_process(wired, repository, "auto")
+
+    assert (result["status"], result["files"]) == ("fixed", ["shop/tax.py"]), result["reason"]
+    assert result["diff"].startswith("diff --git a/shop/tax.py b/shop/tax.py\nnew file mode 100644\n")
