@@ -15,7 +15,7 @@ from atra.core.settings import Settings
 from atra.wiring import wiring
 from workers import broker_guard, signing
 
-TASK_MODULES = ("workers.self_repair", "workers.reports", "workers.maintenance")
+TASK_MODULES = ("workers.self_repair", "workers.reports", "workers.watch", "workers.maintenance")
 
 
 def make_app(settings: Settings) -> Celery:

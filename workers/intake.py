@@ -1,20 +1,22 @@
 """How failures come in: counted by fingerprint, triaged, and repaired where that is what triage says."""
 
+import contextlib
 from dataclasses import dataclass
 
 import structlog
 
 from atra.core.errors import BadInput, BrokerUnavailable, RunConflict
 from atra.core.records import to_json
-from atra.core.runs import Run, new_id
+from atra.core.runs import Plan, Run, new_id
 from atra.meta_architect.records import Target
 from atra.self_repair.fingerprint import fingerprint
 from atra.self_repair.records import Failure, Report, redacted
 from atra.self_repair.triage import triage
 from atra.wiring import Wiring
 from workers.app import broker
-from workers.pipelines import repair_plan
+from workers.pipelines import SELF_REPAIR, repair_plan
 from workers.targets import make_target, open_named
+from workers.watch import look, open_watch
 
 log = structlog.get_logger(__name__)
 
@@ -28,34 +30,43 @@ class Taken:
     why: str
 
 
-def start(wired: Wiring, target: Target, shards: int, failure_id: str | None = None) -> Run:
-    """Open a repair run and send it on its way.
+def start(
+    wired: Wiring, target: Target, shards: int, failure_id: str | None = None, *, plan: Plan | None = None
+) -> Run:
+    """Open a run, a repair unless another plan is given, and send it on its way.
 
     Raises:
         NoModel: the target asks for a model and none is configured.
         RunConflict: the failure has an open run already.
         BrokerUnavailable: nobody could be told; the run is cancelled, so that it does not come as a surprise later.
     """
-    plan = repair_plan(wired.settings, target.generator, shards)
+    plan = plan or repair_plan(wired.settings, target.generator, shards)
     run = wired.runs.open(new_id("r"), plan, to_json(target), failure_id)
-    wired.runs.mark_sent(run.id)
     try:
-        with broker() as app:
-            app.send_task("maintenance.send", (run.id,), argsrepr=f"run={run.id}", ignore_result=True)
+        _send(wired, run)
     except BrokerUnavailable:
         wired.runs.cancel(run.id)
         raise
     return run
 
 
+def _send(wired: Wiring, run: Run) -> None:
+    wired.runs.mark_sent(run.id)
+    with broker() as app:
+        app.send_task("maintenance.send", (run.id,), argsrepr=f"run={run.id}", ignore_result=True)
+
+
 def take_in(wired: Wiring, report: Report) -> Taken:
     """Record a report and start a repair where one is due.
 
-    One failure has at most one open run, and is not tried twice on the same revision.
+    One failure has at most one open run, and is not tried twice on the same revision. One that was repaired is judged
+    by where it came from; the same report taken in again has no further effect.
     """
     report = redacted(report, wired.redactor)
     decision = triage(report)
     failure = wired.failures.record(report, fingerprint(report), decision.path, decision.reason)
+    if failure.state == "repaired" and (seen := _seen_again(wired, failure, report)):
+        return seen
     if decision.path != "repair":
         return Taken(failure, None, decision.reason)
     try:
@@ -71,13 +82,36 @@ def take_in(wired: Wiring, report: Report) -> Taken:
         return Taken(failure, None, str(conflict))
 
 
+def _seen_again(wired: Wiring, failure: Failure, report: Report) -> Taken | None:
+    """Return what becomes of a repaired failure that is back; None where it is to be repaired anew."""
+    try:
+        found = look(wired, failure, report)
+    except BadInput as error:
+        return Taken(failure, None, str(error))
+    if found is None or found[1].name == "undone":
+        wired.failures.mark_open(failure.id)
+        return None
+    fix, judgement = found
+    if judgement.name != "regressed":
+        wired.failures.say(failure.id, "report", judgement.reason)
+        return Taken(wired.failures.get(failure.id), None, judgement.reason)
+    try:
+        run = open_watch(wired, failure, fix, judgement.reason)
+    except RunConflict as conflict:
+        return Taken(failure, None, str(conflict))
+    with contextlib.suppress(BrokerUnavailable):  # the sweeper sends it
+        _send(wired, run)
+    return Taken(failure, run, judgement.reason)
+
+
 def _why_not_now(wired: Wiring, failure: Failure, target: Target) -> str:
     """Return why no repair is started: this revision was tried already, or enough runs are open; nothing otherwise.
 
     A run that was cancelled or ended in an error, of the services' say, does not count as a try until it has happened
     as often as one step may be tried.
     """
-    here = [run for run in wired.runs.recent(50, failure_id=failure.id) if run.input.get("revision") == target.revision]
+    tried = [run for run in wired.runs.recent(50, failure_id=failure.id) if run.kind == SELF_REPAIR]
+    here = [run for run in tried if run.input.get("revision") == target.revision]
     if same := next((run for run in here if run.outcome not in {"cancelled", "error"}), None):
         return f"run {same.id} has worked on it at this revision: {same.outcome or 'under way'}"
     if len(here) >= wired.settings.max_attempts:

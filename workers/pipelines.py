@@ -15,6 +15,7 @@ from atra.core.settings import Settings
 from atra.storage.runs import RunStore
 
 SELF_REPAIR = "self_repair"
+WATCH = "watch"
 
 
 def self_repair(shards: int, *, samples: int = 0, agent: bool = False) -> Plan:
@@ -30,6 +31,11 @@ def self_repair(shards: int, *, samples: int = 0, agent: bool = False) -> Plan:
     asked = (("ask", samples), *((("agent", 1),) if agent else ()), ("prove", 1)) if samples else ()
     excusable = frozenset({"ask", "agent"} if shards else ())  # models alone that cannot be asked are an error
     return Plan(SELF_REPAIR, (*looked, *searched, *asked, ("commit", 1)), excusable=excusable)
+
+
+def watch() -> Plan:
+    """Return the plan that marks a regression and undoes the fix that failed."""
+    return Plan(WATCH, (("mark", 1), ("undo", 1)))
 
 
 def repair_plan(settings: Settings, generator: str, shards: int) -> Plan:

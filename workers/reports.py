@@ -1,8 +1,10 @@
 """The task by which other people's applications report their failures."""
 
+from dataclasses import replace
 from typing import Any
 
 import structlog
+from celery import Task
 from pydantic import ValidationError
 
 from atra.core.errors import BadReport
@@ -16,17 +18,20 @@ from workers.task import AtraTask
 log = structlog.get_logger(__name__)
 
 
-@app.task(base=AtraTask, name="self_repair.receive", soft_time_limit=100, time_limit=120, ignore_result=True)
-def receive(report: dict[str, Any]) -> str:
+@app.task(bind=True, base=AtraTask, name="self_repair.receive", soft_time_limit=100, time_limit=120, ignore_result=True)
+def receive(self: Task, report: dict[str, Any]) -> str:
     """Take in one report; return the failure's id.
+
+    The database may fail half way through; the same message then finds what was done, and does the rest.
 
     Raises:
         BadReport: what came is no report.
     """
     try:
-        taken = take_in(wiring(), from_json(Report, report))
+        known = from_json(Report, report)
     except ValidationError as error:
         raise BadReport(str(error.errors()[0]["msg"])) from error
+    taken = take_in(wiring(), replace(known, id=known.id or self.request.id))
     log.info(
         "failure taken in",
         failure_id=taken.failure.id,

@@ -29,7 +29,7 @@ def make_target(
     Raises:
         UnknownRevision, InterpreterUnusable, BadInput: as their names say.
     """
-    name, known = _entry(repository, settings)
+    name, known = entry_of(repository.root, settings)
     command = test_command or known.test_command or ""
     try:
         shlex.split(command)
@@ -56,11 +56,12 @@ def make_target(
     )
 
 
-def _entry(repository: Repository, settings: Settings) -> tuple[str, RepositorySettings]:
+def entry_of(root: Path, settings: Settings) -> tuple[str, RepositorySettings]:
+    """Return the name and the policies of the repository whose working tree lies here; the defaults if it has none."""
     for name, entry in settings.repositories.items():
-        if entry.path.expanduser().resolve() == Path(repository.root).resolve():
+        if entry.path.expanduser().resolve() == root.resolve():
             return name, entry
-    return Path(repository.root).name, RepositorySettings(path=Path(repository.root))
+    return root.name, RepositorySettings(path=root)
 
 
 def open_named(name: str, settings: Settings) -> Repository:

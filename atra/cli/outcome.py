@@ -22,9 +22,13 @@ from atra.meta_architect.records import (
 )
 from atra.storage.ledger import Call
 
-_WATCHED = {"reverted": "reverted", "reported": "reported"}  # how a run ends that watched over a fix which failed
-
-EXIT_CODES = {"fixed": 0, "nothing_to_repair": 0, "not_fixed": 1, "cancelled": 1}
+EXIT_CODES = {
+    **{"fixed": 0, "nothing_to_repair": 0, "not_fixed": 1, "cancelled": 1},
+    **{"written": 0, "not_written": 1},  # new code
+    **{"migrated": 0, "nothing_to_migrate": 0, "refused": 1},
+    **{"reverted": 1, "reported": 1},  # the watch, over a fix that failed
+}
+"""By how a run ended."""
 
 
 def as_contract(run: Run, steps: list[Step], calls: Sequence[Call] | None = None) -> dict[str, Any]:
@@ -61,7 +65,7 @@ def as_contract(run: Run, steps: list[Step], calls: Sequence[Call] | None = None
         "candidates_per_second": round(tried / busy_s, 1) if busy_s else 0.0,
         "seconds": round((run.ended_at - run.created_at).total_seconds(), 2) if run.ended_at else None,
         "failing_before": [result.id for result in reproduction.failing] if reproduction else [],
-        "passing_before": list(reproduction.passing) if reproduction else list(green),
+        "passing_before": list(reproduction.passing) if reproduction else list(green or _passing(outputs)),
         "failing_after": list(proof.failing_after) if proof else [],
         "passing_after": list(proof.passing_after) if proof else [],
         "set_aside": _aside(outputs, proof),
@@ -81,9 +85,7 @@ def status(run: Run) -> str:
     """Return the contract's word for how the run stands."""
     if run.state == "open":
         return "running"
-    if run.outcome in _WATCHED:
-        return run.outcome
-    return run.outcome if run.outcome in {"fixed", "not_fixed", "nothing_to_repair", "cancelled"} else "error"
+    return run.outcome if run.outcome in EXIT_CODES else "error"
 
 
 def exit_code(run: Run, steps: list[Step]) -> int:
@@ -103,11 +105,12 @@ def error_facts(run: Run, steps: list[Step]) -> dict[str, Any]:
 def print_outcome(run: Run, steps: list[Step], calls: Sequence[Call] | None = None) -> None:
     """Print how the run ended: the diff, the tests, where it landed, what it cost."""
     result = as_contract(run, steps, calls)
-    if result["status"] == "fixed":
-        _print_diff(result["diff"])
+    if result["status"] in {"fixed", "written"}:
+        print_diff(result["diff"])
+        sure = f", confidence {result['confidence']:.2f}" if result["confidence"] else ""
         out.print(
-            f"[bold green]fixed[/] {plain(', '.join(result['files']))}  [dim]{plain(_origin(result))}, "
-            f"confidence {result['confidence']:.2f}[/]",
+            f"[bold green]{result['status']}[/] {plain(', '.join(result['files']))}  "
+            f"[dim]{plain(_origin(result))}{sure}[/]",
             soft_wrap=True,
         )
         before, after = len(result["failing_before"]), len(result["failing_after"])
@@ -141,11 +144,11 @@ def print_outcome(run: Run, steps: list[Step], calls: Sequence[Call] | None = No
 def _origin(result: Mapping[str, Any]) -> str:
     if result["generator"] == "templates":
         return f"{result['template']}, candidate {result['rank']}"
-    sample = "" if result["template"] == "agent" else f", sample {result['rank']}"
+    sample = "" if result["template"] in {"agent", "author"} else f", sample {result['rank']}"
     return f"{result['template']} by {result['generator']}{sample}"
 
 
-def _print_diff(diff: str) -> None:
+def print_diff(diff: str) -> None:
     """Print a diff in colours, or, where no terminal reads it, line for line as `git apply` takes it."""
     if out.is_terminal:
         out.print(Syntax(harmless(diff), "diff", theme="ansi_dark", background_color="default", word_wrap=True))
@@ -195,6 +198,11 @@ def _asked_for(output: dict[str, Any]) -> str:
     return " ".join("; ".join(filter(None, (*said, output["skipped"]))).split())[:200]
 
 
+def _planned(output: dict[str, Any]) -> str:
+    files = [file["path"] for file in (output["outline"] or {}).get("files", [])]
+    return ", ".join(files)[:200] or output["note"] or f"{len(output['passing'])} tests pass"
+
+
 def _verified(output: dict[str, Any]) -> str:
     refused = len(output["refused"])
     return "proved" if output["winner"] else f"{refused} refused" if refused else "nothing to prove"
@@ -208,11 +216,22 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "choose": lambda output: f"{len(output['ranked'])} to verify",
     "verify": _verified,
     "ask": _asked_for,
+    "plan": _planned,
+    "write": lambda output: f"{output['turns']} turns: {output['ended']}"[:200],
     "agent": _asked_for,
     "prove": _verified,
+    "draft": lambda output: "; ".join(output["refusals"] or output["sentences"])[:200],
+    "revise": lambda output: output["skipped"] or "; ".join(output["said"])[:200],
+    "rehearse": lambda output: "; ".join(output["refusals"])[:200] or f"{sum(output['rows'].values())} rows, all kept",
+    "test": lambda output: output["why"] or f"{len(output['passing'])} passing, {len(output['broken'])} broken",
     "commit": lambda output: f"{output['commit'][:12]} on {output['branch']}",
     "undo": lambda output: f"{output['commit'][:12]} on {output['branch']}" if output["commit"] else output["why"],
 }
+
+
+def _passing(outputs: Mapping[str, Any]) -> list[str]:
+    """Return the tests that passed before new code was written."""
+    return list((outputs.get("plan") or {}).get("passing", []))
 
 
 def _load(kind: type[Any], output: Any, needed: str) -> Any:

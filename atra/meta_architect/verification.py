@@ -36,6 +36,7 @@ def verify(
     confidence: float,
     deadline_s: float = math.inf,
     stop: Stop = never,
+    refuse: Callable[[str], str] = lambda diff: "",
 ) -> Verification:
     """Return the first choice that is proved, or why each was refused.
 
@@ -49,6 +50,7 @@ def verify(
         confidence: how sure the choice is of its first candidate.
         deadline_s: on the monotonic clock; what is not proved by then is not proved.
         stop: ends the work early.
+        refuse: says of a patch's diff why it is not wanted, whatever the tests say; nothing where it is.
     """
     refused: list[str] = []
     flaky: dict[str, str] = {}
@@ -61,15 +63,19 @@ def verify(
         if time.monotonic() > deadline_s:
             refused.append(f"{len(choice.ranked) - place} more were not looked at: the budget ended")
             break
+        before = {path: sources[path] for path in after if path in sources}
+        changed = diff(before, after)
+        if why := refuse(changed):
+            refused.append(f"{describe(plausible)}: {why}")
+            continue
         why, last = prover.prove(after)
         if stop():
             break
         if not why:
-            before = {path: sources[path] for path in after if path in sources}
             return Verification(
                 winner=plausible,
                 files=after,
-                diff=diff(before, after),
+                diff=changed,
                 passing_after=tuple(r.id for r in last.results if r.outcome == "passed"),
                 failing_after=tuple(r.id for r in last.results if r.outcome in {"failed", "error", "hung"}),
                 refused=tuple(refused),

@@ -182,6 +182,14 @@ class Repository:
         except UnknownRevision:
             return None
 
+    def undone(self, commit: str, branch: str) -> bool:
+        """Return whether a commit was taken back on the checked out revision or on this branch."""
+        heads = [self.head(), *([head] if (head := landing.head_of(self._git, branch)) else [])]
+        found = self.resolve(commit)
+        return any(
+            landing.contains(self._git, head, found) and not landing.holds(self._git, head, found) for head in heads
+        )
+
     def message(self, commit: str) -> str:
         """Return a commit's message."""
         return landing.message_of(self._git, self.resolve(commit))

@@ -25,6 +25,33 @@ class ReportFrame:
 
 
 @dataclass(frozen=True)
+class RecordedCall:
+    """A call as it can be made again: the function by module and qualified name, its arguments as Python literals.
+
+    The values are those the parameters held when the exception was raised, which may have been bound anew since the
+    call. Where one cannot be written as a literal that gives an equal value, or had to be masked, `why_not` says so
+    and there are no arguments.
+
+    Args:
+        path: the function's file, as the frame names it.
+        positional: literals in order, those of `*args` among them.
+        named: literals by keyword.
+        receiver: for a method, its object: `None` where the class itself, or nothing, is passed; else what the
+            constructor of the class is given by keyword, which makes an equal object (a dataclass, or no arguments).
+        asynchronous: whether the call is to be awaited.
+    """
+
+    path: str
+    module: str
+    function: str
+    positional: tuple[str, ...] = ()
+    named: Mapping[str, str] = field(default_factory=dict)
+    receiver: Mapping[str, str] | None = None
+    asynchronous: bool = False
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """One failure that happened once.
 
@@ -38,6 +65,9 @@ class Report:
         lineage: names of the class and those it derives from, most specific first; empty where only text was seen.
         causes: types of the exceptions that led to this one, nearest first.
         arguments: short texts of what the task was called with.
+        id: made once by whoever saw the failure; a report that arrives twice is counted once. Empty: it has none.
+        revision: the id of the commit that the failing code was checked out at, as far as its process knows.
+        call: what the innermost function of the application's own code was called with.
     """
 
     repository: str
@@ -53,11 +83,14 @@ class Report:
     lineage: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
+    revision: str = ""
+    call: RecordedCall | None = None
 
 
 @dataclass(frozen=True)
 class Failure:
-    """All reports of one fingerprint in one repository. `path` and `reason` are what triage decided of the newest."""
+    """All reports of one fingerprint in one repository. `path` and `reason` say what is done about the newest."""
 
     id: str
     fingerprint: str

@@ -54,6 +54,16 @@ failures = Table(
     Index("ix_failures_last_seen_at", "last_seen_at"),
 )
 
+reports = Table(  # which reports were counted, so that one that arrives twice is counted once; kept for a month
+    "reports",
+    metadata,
+    Column("failure_id", Text, ForeignKey("failures.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("revision", Text, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("ix_reports_received_at", "received_at"),
+)
+
 runs = Table(
     "runs",
     metadata,

@@ -1,5 +1,6 @@
 """Failures in the real database: counted by fingerprint, open again when they come back, whatever their text."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -34,13 +35,43 @@ def test_reports_of_one_fingerprint_are_one_failure(store: FailureStore):
     assert store.count_open() == 2
 
 
-def test_a_repaired_failure_that_comes_back_is_open_again(store: FailureStore):
-    """A repair on a branch that nobody merged has mended nothing yet."""
+def test_a_report_that_arrives_twice_is_counted_once(store: FailureStore):
+    """By its id, under its fingerprint; another report, and the same id under another fingerprint, count."""
+    report = replace(REPORT, id="a" * 32)
+    first, again = record(store, report), record(store, report)
+    other, elsewhere = record(store, replace(REPORT, id="b" * 32)), record(store, report, fingerprint="0" * 64)
+
+    assert (first.count, again.count, other.count, elsewhere.count) == (1, 1, 2, 1)
+
+
+def test_a_report_that_arrives_twice_at_once_is_counted_once(store: FailureStore):
+    """Two workers that take in two copies of one message agree."""
+    report = replace(REPORT, id="a" * 32)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: record(store, report), range(8)))
+
+    assert {failure.count for failure in found} == {1}
+
+
+def test_a_repaired_failure_that_comes_back_stays_so_until_somebody_looks(store: FailureStore):
+    """Which revision it came from decides what it is, and the store does not know."""
     failure = record(store)
     store.mark_repaired(failure.id)
-    assert store.get(failure.id).state == "repaired"
 
-    assert record(store).state == "open"
+    assert (record(store).state, store.get(failure.id).count) == ("repaired", 2)
+
+
+def test_a_regressed_failure_is_urgent_and_says_why_until_it_is_repaired(store: FailureStore):
+    """A further report counts; it takes nothing of that back."""
+    failure = record(store)
+    store.mark_repaired(failure.id)
+    store.mark_regressed(failure.id, "it is in")
+    store.mark_open(failure.id)
+
+    again = record(store)
+
+    assert (again.state, again.urgent, again.path, again.reason) == ("regressed", True, "escalate", "it is in")
+    assert again.count == 2
 
 
 def test_text_that_postgresql_cannot_keep_loses_no_report(store: FailureStore):

@@ -20,7 +20,8 @@ TASKS = {
     "maintenance.send", "maintenance.sweep", "maintenance.tick", "self_repair.agent", "self_repair.ask",
     "self_repair.choose",
     "self_repair.commit", "self_repair.diagnose", "self_repair.propose", "self_repair.prove", "self_repair.receive",
-    "self_repair.reproduce", "self_repair.try", "self_repair.verify",
+    "self_repair.reproduce", "self_repair.try", "self_repair.verify", "watch.mark",
+    "watch.undo",
 }  # fmt: skip
 
 COMMANDS = {
@@ -40,7 +41,7 @@ def own_tasks() -> dict[str, object]:
 def test_the_tasks_are_these():
     """Messages outlive renames, so a task's name is a promise."""
     assert set(own_tasks()) == TASKS
-    assert len(TASK_MODULES) == 3
+    assert len(TASK_MODULES) == 4
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
