@@ -15,6 +15,8 @@ task_default_queue = "maintenance"
 task_routes = {
     "self_repair.receive": {"queue": "maintenance"},
     "self_repair.*": {"queue": "repair"},
+    "migrate_target.*": {"queue": "repair"},
+    "author.*": {"queue": "repair"},
     "watch.*": {"queue": "maintenance"},
     "maintenance.*": {"queue": "maintenance"},
 }

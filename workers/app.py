@@ -15,7 +15,14 @@ from atra.core.settings import Settings
 from atra.wiring import wiring
 from workers import broker_guard, signing
 
-TASK_MODULES = ("workers.self_repair", "workers.reports", "workers.watch", "workers.maintenance")
+TASK_MODULES = (
+    "workers.self_repair",
+    "workers.migrate_target",
+    "workers.author",
+    "workers.reports",
+    "workers.watch",
+    "workers.maintenance",
+)
 
 
 def make_app(settings: Settings) -> Celery:

@@ -1,5 +1,6 @@
 """The journal of a step that talks with a model: kept under the step's claim, without secrets."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -39,3 +40,8 @@ def masked_reply(reply: Reply, redactor: Redactor) -> Reply:
         replace(call, arguments=redactor.value(call.arguments), text=redactor.text(call.text)) for call in reply.calls
     )
     return replace(reply, text=redactor.text(reply.text), reasoning=redactor.text(reply.reasoning), calls=calls)
+
+
+def nonce_of(work: Work) -> str:
+    """Return the mark of data in a step's conversation: the same after a kill, and known to no repository."""
+    return hashlib.sha256(f"{work.run.id} {work.claim.name}".encode()).hexdigest()[:12]

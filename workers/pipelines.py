@@ -2,6 +2,8 @@
 
     self_repair   reproduce -> diagnose -> propose -> try x shards -> choose -> verify
                   -> ask x samples -> agent -> prove -> commit
+    author        plan -> write -> verify -> commit
+    migrate_target  draft -> revise -> rehearse -> test -> commit
 
 A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
 time or again. Messages carry the run's id and the shard's number, nothing else.
@@ -15,6 +17,8 @@ from atra.core.settings import Settings
 from atra.storage.runs import RunStore
 
 SELF_REPAIR = "self_repair"
+MIGRATE_TARGET = "migrate_target"
+AUTHOR = "author"
 WATCH = "watch"
 
 
@@ -36,6 +40,17 @@ def self_repair(shards: int, *, samples: int = 0, agent: bool = False) -> Plan:
 def watch() -> Plan:
     """Return the plan that marks a regression and undoes the fix that failed."""
     return Plan(WATCH, (("mark", 1), ("undo", 1)))
+
+
+def author() -> Plan:
+    """Return the plan that writes new code for given tests."""
+    return Plan(AUTHOR, (("plan", 1), ("write", 1), ("verify", 1), ("commit", 1)))
+
+
+def migrate_target(settings: Settings, generator: str = "auto") -> Plan:
+    """Return the plan that turns models which have moved on into a proved migration; `templates` asks no model."""
+    revised = (("revise", 1),) if settings.models and generator != "templates" else ()
+    return Plan(MIGRATE_TARGET, (("draft", 1), *revised, ("rehearse", 1), ("test", 1), ("commit", 1)))
 
 
 def repair_plan(settings: Settings, generator: str, shards: int) -> Plan:

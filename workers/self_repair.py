@@ -1,6 +1,5 @@
 """The repair chain's tasks: each loads what the steps before it put out, does its step, and puts out a record."""
 
-import hashlib
 import secrets
 import time
 from collections import Counter
@@ -9,7 +8,6 @@ from dataclasses import replace
 
 from celery import Task
 
-from atra.core.clock import utc_now
 from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice
 from atra.core.records import from_json
 from atra.core.redaction import CodeRedactor, Redactor
@@ -49,10 +47,10 @@ from atra.meta_architect.verification import verify as prove
 from atra.repository import Repository, secret
 from atra.sandbox.desk import Desk
 from workers.app import app
-from workers.journals import StepJournal, masked_reply
+from workers.journals import StepJournal, masked_reply, nonce_of
 from workers.task import AtraTask, StepFunction, Work, run_step
 from workers.watch import refusal_of
-from workers.workspace import Workspace, contents, own_modules, python_files, workspace
+from workers.workspace import Workspace, contents, left_s, own_modules, python_files, workspace
 
 _SEARCH_SHARE = 0.6
 """The share of a repair's budget that the search may use; the rest is for the suite, before and after."""
@@ -207,7 +205,7 @@ def _at_the_desk(work: Work, model: ChatModel, here: Workspace) -> Sample:
     """Open a desk on the base revision and let the model work there to its end, or on from where it was."""
     settings, bench = work.wired.settings, _bench(work, here)
     redactor = settings.redactor(CodeRedactor)
-    question = _question(work, model, here, 1, nonce=_nonce_of(work))
+    question = _question(work, model, here, 1, nonce=nonce_of(work))
     limits = Limits(
         turns=settings.agent_steps,
         tokens=settings.agent_tokens,
@@ -215,7 +213,7 @@ def _at_the_desk(work: Work, model: ChatModel, here: Workspace) -> Sample:
         max_output_tokens=question.max_output_tokens,
         effort=question.effort,
         timeout_s=question.timeout_s,
-        over=lambda: "" if _left_s(work) > 0 else "the time for this repair is over",
+        over=lambda: "" if left_s(work) > 0 else "the time for this repair is over",
     )
     unseen = [path for path in sorted(here.files) if secret(path)]
     with Desk(here.project, work.wired.sandbox, str(here.tree), without=unseen, stop=work.over) as desk:
@@ -233,11 +231,6 @@ def _at_the_desk(work: Work, model: ChatModel, here: Workspace) -> Sample:
             redact=lambda reply: masked_reply(reply, redactor),
         )
     return Sample(proposals_of(done, bench, model=model.name, number=settings.samples + 1))
-
-
-def _nonce_of(work: Work) -> str:
-    """Return the mark of data in an agent's conversation: the same after a kill, and known to no repository."""
-    return hashlib.sha256(f"{work.run.id} {work.claim.name}".encode()).hexdigest()[:12]
 
 
 def prove_proposals(work: Work) -> tuple[Verification, Ending | None]:
@@ -286,16 +279,9 @@ def _no_need(work: Work) -> str:
         return "a patch is proved already"
     if any(one.plausible for one in _proposals(work, "ask")):
         return "another sample passed the tests already"
-    if _left_s(work) <= 0:
+    if left_s(work) <= 0:
         return "the time for this repair is over"
     return ""
-
-
-def _left_s(work: Work) -> float:
-    """Return what is left of the repair's wall time, counted from when its first step began."""
-    began_at = min((step.started_at for step in work.wired.runs.steps(work.run.id) if step.started_at), default=None)
-    spent_s = (utc_now() - began_at).total_seconds() if began_at else 0.0
-    return work.given(Target).budget_s - spent_s
 
 
 def _proof_of(work: Work, name: str) -> Verification | None:
@@ -320,7 +306,7 @@ def _bench(work: Work, here: Workspace) -> Bench:
         here.read,
         here.patched,
         here.protected,
-        deadline_s=time.monotonic() + max(1.0, _left_s(work)),
+        deadline_s=time.monotonic() + max(1.0, left_s(work)),
         stop=work.over,
     )
 
@@ -382,7 +368,7 @@ def _question(work: Work, model: ChatModel, here: Workspace, number: int, *, non
         max_output_tokens=output_tokens,
         seed=here.target.seed + number,
         effort=known.effort,
-        timeout_s=max(1.0, min(known.timeout_s, _left_s(work))),
+        timeout_s=max(1.0, min(known.timeout_s, left_s(work))),
     )
 
 

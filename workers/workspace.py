@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from atra.core.clock import utc_now
 from atra.core.errors import ProtectedPath
 from atra.core.texts import decode, encode
 from atra.meta_architect.records import Target
@@ -138,3 +139,10 @@ def _readable(file: Path) -> bool:
     except (OSError, ValueError, LookupError):
         return False
     return not file.is_symlink()
+
+
+def left_s(work: Work) -> float:
+    """Return what is left of the run's wall time, counted from when its first step began."""
+    began_at = min((step.started_at for step in work.wired.runs.steps(work.run.id) if step.started_at), default=None)
+    spent_s = (utc_now() - began_at).total_seconds() if began_at else 0.0
+    return work.given(Target).budget_s - spent_s

@@ -24,14 +24,14 @@ def tests_said(after: Mapping[str, str], bench: Bench) -> TestsSaid:
         with bench.patched(after) as tree:
             first = bench.runner.report(tree, tests=failing, wall_s=bench.left_s(), stop=bench.stop)
             if red := _red(failing, first):
-                return TestsSaid(False, _told(f"{len(failing) - len(red)} of {len(failing)} pass", red, first))
+                return TestsSaid(False, report_text(f"{len(failing) - len(red)} of {len(failing)} pass", red, first))
             whole = bench.runner.report(tree, wall_s=bench.left_s(), stop=bench.stop)
     except (ProtectedPath, ValueError, UnknownTest, NoTests, TestsHang, BoxFailed) as error:
         return TestsSaid(False, f"not run: {error}")
     if replaced := sorted(set(whole.tampered) - set(bench.reproduction.tampered)):
         return TestsSaid(False, f"the code replaces {', '.join(replaced)} while the tests run")
     if lost := _red([*failing, *bench.reproduction.passing], whole):
-        return TestsSaid(False, _told(f"the failing tests pass now, but {len(lost)} others do not", lost, whole))
+        return TestsSaid(False, report_text(f"the failing tests pass now, but {len(lost)} others do not", lost, whole))
     return TestsSaid(True, f"all {len(failing)} failing tests pass, and so do the others")
 
 
@@ -59,7 +59,8 @@ def _red(wanted: Sequence[str], report: TestReport) -> list[str]:
     return [test for test in wanted if test not in told or told[test].outcome != "passed"]
 
 
-def _told(head: str, red: Sequence[str], report: TestReport) -> str:
+def report_text(head: str, red: Sequence[str], report: TestReport) -> str:
+    """Return the head, what could not be collected, and what the first of the red tests said."""
     results = report.by_id()
     told = [_one(test, results.get(test)) for test in red[:_MOST_TOLD]]
     more = [f"and {len(red) - len(told)} more"] if len(red) > len(told) else []

@@ -18,7 +18,7 @@ def message(
     """
     assert proof.winner is not None
     candidate = proof.winner.candidate
-    tests = [_plain(result.id) for result in reproduction.failing]
+    tests = [one_line(result.id) for result in reproduction.failing]
     first = reproduction.failing[0]
     error = f"{first.error_type}: {first.message}" if first.error_type else first.outcome
     body = [
@@ -27,7 +27,7 @@ def message(
         f"On {target.revision[:12]} {_count(len(tests), 'test')} failed:",
         *(f"  {test}" for test in tests[:10]),
         *([f"  and {len(tests) - 10} more"] if len(tests) > 10 else []),
-        f"The first said: {_plain(error)[:200]}",
+        f"The first said: {one_line(error)[:200]}",
         "",
         _origin(proof.winner),
         f"Proved in a fresh sandbox under hash seeds {', '.join(map(str, HASH_SEEDS))}: these tests pass, and the "
@@ -47,15 +47,15 @@ def message(
 
 def _origin(winner: Plausible) -> str:
     candidate = winner.candidate
-    place = f"{_plain(candidate.path)}:{candidate.line}"
+    place = f"{one_line(candidate.path)}:{candidate.line}"
     if candidate.generator == "templates":
         return f"Changed by template {candidate.template} at {place}, candidate {winner.rank} of the search."
     how = {"one-shot": f"sample {winner.rank}", "seeded": f"sample {winner.rank}, and a search from it"}
-    return f"Written by {_plain(candidate.generator)}, {how.get(candidate.template, candidate.template)}, at {place}."
+    return f"Written by {one_line(candidate.generator)}, {how.get(candidate.template, candidate.template)}, at {place}."
 
 
 def _generator(candidate: Candidate) -> str:
-    return f"templates/{candidate.template}" if candidate.generator == "templates" else _plain(candidate.generator)
+    return f"templates/{candidate.template}" if candidate.generator == "templates" else one_line(candidate.generator)
 
 
 def _subject(tests: list[str]) -> str:
@@ -65,7 +65,8 @@ def _subject(tests: list[str]) -> str:
     return f"Fix {name if len(name) <= room else name[: room - 1] + '…'}{more}"
 
 
-def _plain(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return text from outside on one line, so that it can forge no trailer."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).strip()
 
 

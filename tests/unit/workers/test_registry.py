@@ -17,6 +17,7 @@ from workers.pipelines import repair_plan
 ROOT = Path(__file__).parents[3]
 
 TASKS = {
+    "author.commit", "author.plan", "author.verify", "author.write",
     "maintenance.send", "maintenance.sweep", "maintenance.tick", "self_repair.agent", "self_repair.ask",
     "self_repair.choose",
     "self_repair.commit", "self_repair.diagnose", "self_repair.propose", "self_repair.prove", "self_repair.receive",
@@ -25,7 +26,7 @@ TASKS = {
 }  # fmt: skip
 
 COMMANDS = {
-    "repair", "runs", "show", "cancel", "revert", "report", "failures", "up", "status", "doctor", "demo",
+    "repair", "author", "runs", "show", "cancel", "revert", "report", "failures", "up", "status", "doctor", "demo",
 }  # fmt: skip
 
 

@@ -1,0 +1,175 @@
+"""The tasks that write new code for given tests: plan, write, verify, commit; the writer is a model at a desk."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from celery import Task
+
+from atra.core.errors import NoTests, TestsHang
+from atra.core.redaction import CodeRedactor
+from atra.core.runs import Ending
+from atra.llm.chat import ChatModel
+from atra.llm.records import Message, Request
+from atra.llm.structured import Answer, ask_for
+from atra.meta_architect.agent import Done, Files, Limits, TestsSaid
+from atra.meta_architect.agent import work as work_at
+from atra.meta_architect.author import Brief, Outline, fits, given, message, said, task
+from atra.meta_architect.context import prompt
+from atra.meta_architect.records import Choice, Commit, Plausible, Reproduction, Target, Verification
+from atra.meta_architect.screening import candidate_of
+from atra.meta_architect.verification import verify as prove
+from atra.repository import Repository, secret
+from atra.sandbox.desk import Desk
+from atra.sandbox.reports import TestReport
+from workers.app import app
+from workers.journals import StepJournal, masked_reply, nonce_of
+from workers.task import AtraTask, StepFunction, Work, run_step
+from workers.workspace import Workspace, contents, left_s, workspace
+
+TEMPLATE = "author"
+_LEAST_PROOF_S = 60.0
+
+
+def plan(work: Work) -> tuple[Brief, Ending | None]:
+    """Run the tests as they are, and let the model outline what to write."""
+    target, model = work.given(Target), _model(work, "plan")
+    with workspace(work) as here:
+        report = _report(work, here, str(here.tree))
+        now = given(report, target.tests)
+        passing = tuple(r.id for r in report.results if r.outcome == "passed" and r not in now.results)
+        brief = Brief(passing, "", report.tampered)
+        if now.green:
+            return brief, Ending("nothing_to_repair", "the given tests pass already")
+        brief = Brief(passing, work.wired.redactor.text(said(report, brief, target).text), report.tampered)
+        known = work.wired.settings.models[model.name]
+        if not fits(target, known.context_tokens):
+            return brief, Ending("not_written", f"the given tests have no room in {known.context_tokens} tokens")
+        nonce = secrets.token_hex(6)
+        text = task(target, brief, sorted(here.files), nonce=nonce, tokens=known.context_tokens // 2)
+    asked = Request(
+        (Message("system", prompt("outline", nonce=nonce)), Message("user", text)),
+        max_output_tokens=min(known.max_output_tokens, known.context_tokens // 4),
+        effort=known.effort,
+        timeout_s=max(1.0, min(known.timeout_s, left_s(work))),
+    )
+    answer = ask_for(model, asked, Outline)
+    outline, note = (answer.value, "") if isinstance(answer, Answer) else (None, answer.why)
+    return replace(
+        brief,
+        outline=outline,
+        note=work.wired.redactor.text(note)[:500],
+        calls=len(answer.replies),
+        tokens=sum(reply.usage.input_tokens + reply.usage.output_tokens for reply in answer.replies),
+        cost_usd=sum(reply.cost_usd or 0.0 for reply in answer.replies),
+    ), None
+
+
+def write(work: Work) -> tuple[Done, Ending | None]:
+    """Let the model write at a desk until the given tests are green, or a limit is reached."""
+    with workspace(work) as here:
+        done = _written(work, _model(work, "write"), here)
+    if done.green:
+        return done, None
+    return done, Ending("not_written", f"the given tests did not turn green: {done.ended}")
+
+
+def verify(work: Work) -> tuple[Verification, Ending | None]:
+    """Prove what was written by the whole suite in cold boxes, as a repair is proved."""
+    target, brief, done = work.given(Target), work.output_of("plan", Brief), work.output_of("write", Done)
+    name = next(iter(work.wired.settings.models), "")
+    with workspace(work) as here:
+        with here.patched(done.files) as tree:
+            now = given(_report(work, here, tree), target.tests)
+        goal = Reproduction(now.results, brief.passing, tampered=brief.tampered)
+        written = Plausible(candidate_of(done.files, here.read, model=name, template=TEMPLATE), 1)
+        sources = {path: text for path in done.files if (text := here.read(path)) is not None}
+        proof = prove(
+            goal,
+            Choice((written,)),
+            sources,
+            here.runner,
+            here.patched,
+            here.protected,
+            confidence=0.0,
+            deadline_s=time.monotonic() + max(_LEAST_PROOF_S, target.budget_s),
+            stop=work.over,
+        )
+    if proof.winner is None or not now.green:
+        return proof, Ending("not_written", f"what was written did not hold: {'; '.join(proof.refused)}")
+    if not target.commit:
+        return proof, Ending("written", "the code was written and proved; it was not committed, as asked for")
+    return proof, None
+
+
+def commit(work: Work) -> tuple[Commit, Ending]:
+    """Land tests and code as one commit on a branch of its own."""
+    target, proof = work.given(Target), work.output_of("verify", Verification)
+    repository = Repository.open(target.path)
+    files = contents(repository, target, proof.files)
+    branch = f"atra/author-{work.run.id}"
+    landed = repository.commit(target.revision, branch, files, message(work.run.id, target, proof))
+    record = Commit(branch, landed, target.revision, tuple(sorted(files)))
+    return record, Ending("written", f"commit {landed[:12]} on {branch}")
+
+
+def _model(work: Work, purpose: str) -> ChatModel:
+    return work.wired.models(run_id=work.run.id, purpose=purpose, budget_usd=work.given(Target).budget_usd)[0]
+
+
+def _report(work: Work, here: Workspace, tree: str) -> TestReport:
+    """Run the whole suite; a tree whose only tests cannot be collected yet gives an empty report."""
+    try:
+        return here.runner.report(tree, wall_s=max(1.0, left_s(work)), stop=work.over)
+    except (NoTests, TestsHang) as error:
+        return TestReport((), (), broken=(str(error),))
+
+
+def _written(work: Work, model: ChatModel, here: Workspace) -> Done:
+    target, brief, settings = here.target, work.output_of("plan", Brief), work.wired.settings
+    known, redactor = settings.models[model.name], settings.redactor(CodeRedactor)
+    nonce = nonce_of(work)
+    output_tokens = min(known.max_output_tokens, known.context_tokens // 4)
+    limits = Limits(
+        turns=settings.agent_steps or 1,
+        tokens=settings.agent_tokens,
+        context_tokens=known.context_tokens,
+        max_output_tokens=output_tokens,
+        effort=known.effort,
+        timeout_s=max(1.0, min(known.timeout_s, left_s(work))),
+        over=lambda: "" if left_s(work) > 0 else "the time for this is over",
+    )
+
+    def run_tests(after: Mapping[str, str]) -> TestsSaid:
+        with here.patched(after) as tree:
+            return said(_report(work, here, tree), brief, target)
+
+    unseen = [path for path in sorted(here.files) if secret(path)]
+    with Desk(here.project, work.wired.sandbox, str(here.tree), without=unseen, stop=work.over) as desk:
+        return work_at(
+            prompt("author", nonce=nonce),
+            task(target, brief, sorted(here.files), nonce=nonce, tokens=known.context_tokens // 2),
+            desk,
+            Files(here.read, here.protected, run_tests),
+            model,
+            StepJournal(work, redactor),
+            limits,
+            nonce=nonce,
+            stop=work.over,
+            report=lambda turns, tokens: work.report(model=model.name, turns=turns, tokens=tokens),
+            redact=lambda reply: masked_reply(reply, redactor),
+        )
+
+
+def _task(name: str, work_on: StepFunction) -> Task:
+    def run(run_id: str, shard: int = 0) -> str:
+        return run_step(name, run_id, shard, work_on)
+
+    run.__doc__ = work_on.__doc__
+    return app.task(run, base=AtraTask, name=f"author.{name}")
+
+
+STEPS: dict[str, StepFunction] = {"plan": plan, "write": write, "verify": verify, "commit": commit}
+
+TASKS = {name: _task(name, work_on) for name, work_on in STEPS.items()}
