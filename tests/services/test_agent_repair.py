@@ -45,7 +45,7 @@ class Play:
         if "tools" not in body:
             return Turn("I cannot tell.")
         self.taken.append(body)
-        return self.turns[sum(message["role"] == "assistant" for message in body["messages"])]
+        return self.turns[len(self.taken) - 1]
 
 
 @pytest.fixture
@@ -56,8 +56,13 @@ def play() -> Iterator[Play]:
 
 
 @pytest.fixture
-def wired(settings: Settings, play: Play) -> Wiring:
-    given = {"provider": "openai-compatible", "model": "m", "base_url": play.server.url, "input_usd": 2.0}
+def provider() -> str:
+    return "openai-compatible"
+
+
+@pytest.fixture
+def wired(settings: Settings, play: Play, provider: str) -> Wiring:
+    given = {"provider": provider, "model": "m", "base_url": play.server.url, "input_usd": 2.0}
     model = ModelSettings(**{**given, "output_usd": 8.0, "api_key": SecretStr("key-of-this-model")})
     return use(settings.model_copy(update={"models": {"cheap": model}, "samples": 1}))
 
@@ -72,8 +77,9 @@ def shop(tmp_path: Path) -> Path:
     return repository
 
 
+@pytest.mark.parametrize("provider", ["openai-compatible", "openai", "anthropic"])
 def test_an_agent_looks_edits_tests_and_its_patch_is_committed(wired: Wiring, play: Play, shop: Path):
-    """The result says who wrote it; protected files and secrets stayed out of reach; the trajectory replays."""
+    """Over each wire: the result says who wrote it; protected files and secrets stayed out of reach; it replays."""
     play.turns = USEFUL
     target = make_target(Repository.open(shop), wired.settings, generator="model", budget_s=120)
     run, steps = carry_out(wired, target)
