@@ -38,7 +38,7 @@ CAPABILITIES = LINE[2]
 # Outside library -> the only modules (with all below them) that import it. A library of the Python world that is not
 # named here may be imported nowhere: a new one gets its door here first.
 DOORS: dict[str, tuple[str, ...]] = {
-    "alembic": ("atra.storage.schema", "migrations", "atra.meta_architect.migrations.inside"),
+    "alembic": ("atra.storage.schema", "migrations", "atra.sandbox.alembic_inside"),
     "anthropic": ("atra.llm",),
     "celery": ("workers", "atra.integrations.celery", "atra.integrations.shipper"),
     "click": ("atra.cli.main",),
@@ -57,7 +57,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "redis": ("atra.storage.signals", "atra.storage.channel", "atra.cli.doctor", "workers.broker_guard"),
     "rich": ("atra.cli",),
     "sentence_transformers": ("atra.semantic_cache",),
-    "sqlalchemy": ("atra.storage", "atra.wiring", "migrations", "atra.meta_architect.migrations.inside"),
+    "sqlalchemy": ("atra.storage", "atra.wiring", "migrations", "atra.sandbox.alembic_inside"),
     "structlog": ("atra.core.logs", "atra.wiring", "atra.cli", "atra.integrations", "workers"),
     "torch": ("atra.llm.local", "atra.local_brain"),
     "transformers": ("atra.llm.local", "atra.local_brain"),
@@ -74,7 +74,7 @@ ENVIRONMENT: dict[str, str] = {
     "atra.sandbox.desk_inside": "runs inside the box, on the target's interpreter, where nothing of ATRA exists",
     "atra.sandbox.inside": "runs inside the box, on the target's interpreter, where nothing of ATRA exists",
     "atra.sandbox.database_inside": "runs inside the box too, and hands its environment on",
-    "atra.meta_architect.migrations.inside": "runs inside the box too",
+    "atra.sandbox.alembic_inside": "runs inside the box too",
 }
 
 WALL_CLOCKS = {

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from atra.cli.console import age, out, plain, print_json, seconds_between, table
+from atra.cli.migrate import KIND as MIGRATION
+from atra.cli.migrate import as_migration, print_migration
 from atra.cli.outcome import as_contract, print_outcome, status, timeline
 from atra.cli.session import with_database
 from atra.cli.trajectory import print_trajectory
@@ -63,7 +65,8 @@ def show(
         return
     if as_json:
         told = {"input": run.input, "steps": list(map(to_json, steps)), "calls": list(map(to_json, calls))}
-        print_json({**as_contract(run, steps, calls), **told})
+        contract = as_migration if run.kind == MIGRATION else as_contract
+        print_json({**contract(run, steps, calls), **told})
         return
     target = from_json(Target, run.input)
     out.print(
@@ -76,7 +79,7 @@ def show(
         _print_places(from_json(Diagnosis, diagnosed))
     if calls:
         _print_calls(calls)
-    print_outcome(run, steps, calls)
+    (print_migration if run.kind == MIGRATION else print_outcome)(run, steps, calls)
 
 
 def cancel(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")], as_json: Json = False) -> None:
@@ -99,7 +102,9 @@ def revert(run_id: Annotated[str, typer.Argument(help="The run whose commit to u
     if landed is None:
         raise BadInput(f"run {run.id} made no commit")
     commit = from_json(Commit, landed)
-    undone = Repository.open(from_json(Target, run.input).path).revert(commit.commit, run_id=run.id)
+    undone = Repository.open(from_json(Target, run.input).path).revert(
+        commit.commit, run_id=run.id, repair_branch=commit.branch
+    )
     if as_json:
         print_json({"run_id": run.id, "reverted": commit.commit, "commit": undone.commit, "branch": undone.branch})
     else:

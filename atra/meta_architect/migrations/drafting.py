@@ -99,15 +99,16 @@ def _written(
 def title(sentences: tuple[str, ...]) -> str:
     """Return the first sentence and how many more there are, short enough for a subject."""
     more = f" and {len(sentences) - 1} more" if len(sentences) > 1 else ""
-    first = re.sub(r" \([^)]*\)$", "", sentences[0]) if sentences else "change the schema"
-    room = _SUBJECT - len(more)
-    return (first if len(first) <= room else f"{first[: room - 1]}…") + more
+    words = re.sub(r" \([^)]*\)$", "", sentences[0]).split() if sentences else ["change", "the", "schema"]
+    while len(" ".join(words)) > _SUBJECT - len(more) and len(words) > 2:
+        words.pop()
+    return " ".join(words)[: _SUBJECT - len(more)] + more
 
 
 def _as_request(plan: Plan, revision: str) -> Facts:
     columns = [to_json(rename) for rename in plan.renames if rename.table]
     tables = [to_json(rename) for rename in plan.renames if not rename.table]
-    message = title(plan.sentences).replace("…", "")
+    message = title(plan.sentences)
     return {
         **to_json(plan),
         "message": message[:1].upper() + message[1:],

@@ -21,6 +21,7 @@ _INDEX = re.compile(
     re.I,
 )
 _UPDATE = re.compile(rf"(?:UPDATE|DELETE\s+FROM)\s+{_NAME}", re.I)
+_OWN = re.compile(r"\bSET version_num=", re.I)  # alembic's note of where the database stands: one row
 _VOLATILE = re.compile(
     r"\b(?:gen_random_uuid|uuid_generate_v\d\w*|uuidv\d|random|clock_timestamp|timeofday|nextval|txid_current)\s*\(",
     re.I,
@@ -102,7 +103,8 @@ def locks(sql_statements: Iterable[str]) -> list[Lock]:
     for statement in sql_statements:
         if created := _CREATE.match(statement):
             made.add(_bare(created["table"]))
-        found += [lock for table, lock in _of(statement) if _bare(table) not in made]
+        if not _OWN.search(statement):
+            found += [lock for table, lock in _of(statement) if _bare(table) not in made]
     return found
 
 

@@ -37,7 +37,7 @@ _SAME = frozenset({("json", "jsonb"), ("jsonb", "json")})
 class Drift:
     """What separates the models from the database.
 
-    `operations` and `enums` are what `inside.compare` tells, `schema` the database's, `allowed` what may be lost.
+    `operations` and `enums` are what `compare` in the box tells, `schema` the database's, `allowed` what may go.
     """
 
     operations: tuple[Facts, ...]
@@ -299,7 +299,7 @@ def _decide_alter(op: Facts, drift: Drift, counts: Sequence[Any], decision: _Dec
     lost, rows, nulls, forth, back = counts or (0, 0, 0, True, True)
     name, full = op["name"], f"{_full(op)}.{op['name']}"
     if op["type"]:
-        decision.sentences.append(f"change the type of {full} from {op['was_type']} to {op['type']}")
+        decision.sentences.append(f"change {full} from {op['was_type']} to {op['type']}")
         loss = Loss(_full(op), name, f"narrows {full} from {op['was_type']} to {op['type']}", lost, rows)
         decision.lose(loss, drift)
         if lost or not (forth and back):

@@ -125,12 +125,13 @@ def _lost_in(table: Table, rows: list[Row], stand: Stand, word: str, renames: It
     there = stand.schema.table(table.schema, name)
     if there is None:
         if word == "downgrade" and rows:
-            yield Loss(table.full_name, "", f"table {table.full_name} is not back", len(rows), len(rows))
+            why = f"table {table.full_name} does not come back by the downgrade"
+            yield Loss(table.full_name, "", why, len(rows), len(rows))
         return
     after = stand.data[there.full_name]
     if len(after) < len(rows):
         gone = len(rows) - len(after)
-        yield Loss(table.full_name, "", f"the {word} removes rows of {table.full_name}", gone, len(rows))
+        yield Loss(table.full_name, "", f"{table.full_name} does not keep its rows through the {word}", gone, len(rows))
         return
     keys = _keys(table, there, columns)
     for column in table.columns:
@@ -139,7 +140,7 @@ def _lost_in(table: Table, rows: list[Row], stand: Stand, word: str, renames: It
         had = Counter(_cell(row, [*keys, column.name]) for row in rows)
         has = Counter(_cell(row, [columns[name] for name in [*keys, column.name]]) for row in after)
         if missing := (had - has).total():
-            why = f"{table.full_name}.{column.name} does not keep its values ({word})"
+            why = f"{table.full_name}.{column.name} does not keep its values through the {word}"
             yield Loss(table.full_name, column.name, why, missing, len(rows))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from atra.meta_architect.records import Target
 
@@ -48,7 +48,6 @@ class Loss:
     why: str
     rows: int
     of_rows: int
-    hint: str = ""
 
     @property
     def name(self) -> str:
@@ -56,7 +55,7 @@ class Loss:
         return f"{self.table}.{self.column}" if self.column else self.table
 
     def __str__(self) -> str:
-        return f"{self.why}: {self.rows} of {self.of_rows} rows of the filled copy would lose a value{self.hint}"
+        return f"{self.why}: {self.rows} of {self.of_rows} rows of the filled copy would lose a value"
 
 
 @dataclass(frozen=True)
@@ -111,9 +110,15 @@ class Draft:
     renames: tuple[Rename, ...] = ()
     generator: str = "alembic"
     script_location: str = ""
-    calls: int = 0
-    tokens: int = 0
-    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True)
+class Revised:
+    """What a model made of a refused draft; `skipped` says why none was asked, `said` what came of each try."""
+
+    draft: Draft | None = None
+    skipped: str = ""
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,17 @@ class Proof:
     sql_path: str = ""
     sql: str = ""
     locks: tuple[Lock, ...] = ()
-    fixed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the target's tests say against the database, migrated to the base's head before and to the new one after.
+
+    `fixed` failed before and pass now, `broken` the other way round; `why` says why none were run.
+    """
+
     passing: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
-    tests: Literal["none", "run"] = "none"
+    fixed: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    why: str = ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 WIDTH = 100
 
+_GAPS = re.compile(r"\n{3,}(?!def |async |class |@)")  # what the template leaves where there are no imports
 _MARKS = re.compile(r"^[ \t]*# ### .*(?:###|commands).*\n", re.M)
 
 
@@ -24,7 +25,7 @@ def tidy(text: str, sentences: Sequence[str]) -> str:
         given = "".join(lines[first:last])
         if max(len(line.rstrip("\n")) for line in lines[first:last]) > WIDTH or last - first > 1:
             lines[first:last] = [_laid_out(statement, statement.col_offset) + "\n"] if "#" not in given else [given]
-    return re.sub(r"\n{4,}", "\n\n\n", _told("".join(lines), sentences)).rstrip() + "\n"
+    return _GAPS.sub("\n\n", _told("".join(lines), sentences)).rstrip() + "\n"
 
 
 def _statements(tree: ast.Module) -> list[ast.Expr]:

@@ -53,7 +53,7 @@ def fill(schema: Schema, rows: int, wanted: Sequence[Mapping[str, Any]] = ()) ->
     """Return how every table of the schema gets that many rows.
 
     Args:
-        wanted: foreign keys that the schema does not have yet and the rows are to keep, as `inside.told` tells them.
+        wanted: foreign keys that the schema does not have yet and the rows are to keep, as the box tells them.
     """
     tables = [table for table in schema.tables if not table.partition]
     references = {_key(table): list(_references(schema, table, wanted)) for table in tables}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import atra.sandbox
 from atra.core.errors import BoxFailed, InterpreterUnusable, MigrationsBroken
 from atra.meta_architect.migrations.records import Layout
 from atra.sandbox.database import DatabaseSandbox, ScratchDatabase
@@ -14,8 +15,8 @@ from atra.sandbox.policy import Policy
 from atra.sandbox.protocol import Box, Sandbox, Stop, never
 from atra.sandbox.runner import Project
 
-INSIDE = Path(__file__).with_name("inside.py")
-INSIDE_AT = "/run/atra/migrations_inside.py"
+INSIDE = Path(atra.sandbox.__file__).with_name("alembic_inside.py")
+INSIDE_AT = "/run/atra/alembic_inside.py"
 
 _LIMIT_S = 60.0
 _LIFE_S = 600.0
@@ -87,7 +88,7 @@ class Scratch:
         return json.loads(text) if text else None
 
     def alembic(self, *steps: tuple[Any, ...], limit_s: float = _LIMIT_S) -> dict[str, Any]:
-        """Do these steps of `inside.Environment` in one process, and return what came of them.
+        """Do these steps of `alembic_inside.Environment` in one process, and return what came of them.
 
         Raises:
             MigrationsBroken: one failed; its arguments say with what.

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[3]
 
 TASKS = {
     "author.commit", "author.plan", "author.verify", "author.write",
+    "migrate_target.commit", "migrate_target.draft", "migrate_target.rehearse", "migrate_target.revise",
+    "migrate_target.test",
     "maintenance.send", "maintenance.sweep", "maintenance.tick", "self_repair.agent", "self_repair.ask",
     "self_repair.choose",
     "self_repair.commit", "self_repair.diagnose", "self_repair.propose", "self_repair.prove", "self_repair.receive",
@@ -26,7 +28,8 @@ TASKS = {
 }  # fmt: skip
 
 COMMANDS = {
-    "repair", "author", "runs", "show", "cancel", "revert", "report", "failures", "up", "status", "doctor", "demo",
+    "repair", "author", "migrate-target", "runs", "show", "cancel", "revert", "report", "failures", "up", "status",
+    "doctor", "demo",
 }  # fmt: skip
 
 
@@ -42,7 +45,7 @@ def own_tasks() -> dict[str, object]:
 def test_the_tasks_are_these():
     """Messages outlive renames, so a task's name is a promise."""
     assert set(own_tasks()) == TASKS
-    assert len(TASK_MODULES) == 4
+    assert len(TASK_MODULES) == 6
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
