@@ -30,6 +30,7 @@ def report(
     junit: Annotated[Path | None, typer.Option(help="A JUnit XML file; - for standard input.")] = None,
     traceback: Annotated[Path | None, typer.Option(help="A file with a traceback; - for standard input.")] = None,
     urgent: Annotated[bool, typer.Option("--urgent", help="This one cannot wait.")] = False,
+    revision: Annotated[str, typer.Option(help="The id of the commit that failed, so that a fix can be judged.")] = "",
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until the repairs have ended, as it does where no stack runs.")
     ] = False,
@@ -38,7 +39,7 @@ def report(
     """Report failures from a test report or a pasted traceback; code-level ones are repaired on a branch."""
     if (junit is None) == (traceback is None):
         raise BadReport("give either --junit FILE or --traceback FILE")
-    found = _read(junit, traceback, repository, urgent=urgent)
+    found = [replace(one, urgent=urgent, revision=revision) for one in _read(junit, traceback, repository)]
     if not found:
         raise BadReport("it holds no failure")
     code = 0
@@ -94,13 +95,11 @@ def failures(
     out.print(rows)
 
 
-def _read(junit: Path | None, traceback: Path | None, repository: str, *, urgent: bool) -> list[Report]:
+def _read(junit: Path | None, traceback: Path | None, repository: str) -> list[Report]:
     if junit:
-        found = read_junit(_bytes(junit), repository, utc_now())
-    else:
-        assert traceback is not None
-        found = read_text(_bytes(traceback).decode("utf-8", "replace"), repository, utc_now())
-    return [replace(one, urgent=urgent) for one in found]
+        return read_junit(_bytes(junit), repository, utc_now())
+    assert traceback is not None
+    return read_text(_bytes(traceback).decode("utf-8", "replace"), repository, utc_now())
 
 
 def _bytes(path: Path) -> bytes:

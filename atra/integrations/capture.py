@@ -14,11 +14,12 @@ from itertools import islice
 from pathlib import Path
 from types import FrameType, FunctionType, ModuleType, TracebackType
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from atra.core.redaction import Redactor
+from atra.integrations.recording import recorded
 from atra.self_repair.fingerprint import in_application
-from atra.self_repair.records import Origin, Report, ReportFrame, shortened
+from atra.self_repair.records import Origin, RecordedCall, Report, ReportFrame, shortened
 
 VALUE_SIZE = 200
 LOCALS_PER_FRAME = 20
@@ -30,6 +31,7 @@ _LINE_SIZE = 400
 _ITEMS = 10
 _DEPTH = 3
 _PLAIN = (bool, type(None), float, complex, date, datetime, timedelta, Decimal, UUID)
+_PARTS = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
 _NOT_SHOWN = (ModuleType, FunctionType, type)
 
 
@@ -46,6 +48,7 @@ def capture(
     arguments: Mapping[str, object] | None = None,
     urgent: bool = False,
     root: Path | None = None,
+    revision: str = "",
 ) -> Report:
     """Return a report of the exception, secrets masked, in bounded time and size.
 
@@ -54,6 +57,7 @@ def capture(
         text: the printed traceback, if the host has it already.
         arguments: what the task was called with, by parameter.
         root: the checkout's folder; paths below it are made relative to it.
+        revision: the id of the commit that the application runs, where it is known.
     """
     kinds = type(exception).__mro__
     show = _Shower(redactor)
@@ -71,6 +75,9 @@ def capture(
         lineage=tuple(_class_name(kind) for kind in kinds if kind not in (object, BaseException, Exception))[:12],
         causes=tuple(_name(cause) for cause in islice(_behind(exception), 5)),
         arguments=show.named(islice((arguments or {}).items(), LOCALS_PER_FRAME)),
+        id=uuid4().hex,
+        revision=revision,
+        call=_call(trace, redactor, root),
     )
 
 
@@ -131,6 +138,15 @@ def _frames(trace: TracebackType | None, show: _Shower, root: Path | None) -> It
         values = show.named(_variables(frame)) if number in shown else {}
         path = _relative(frame.f_code.co_filename, root)
         yield ReportFrame(path, line, frame.f_code.co_name, in_application(frame.f_code.co_filename), values)
+
+
+def _call(trace: TracebackType | None, redactor: Redactor, root: Path | None) -> RecordedCall | None:
+    """Return the call of the innermost function of the application's own; what is only a part of one is passed over."""
+    own = [frame for frame, _ in _walk(trace) if in_application(frame.f_code.co_filename)]
+    whole = [frame for frame in own if frame.f_code.co_name not in _PARTS]
+    if not whole or whole[-1].f_code.co_name.startswith("<"):
+        return None
+    return recorded(whole[-1], _relative(whole[-1].f_code.co_filename, root), redactor)
 
 
 def _walk(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:

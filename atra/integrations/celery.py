@@ -30,6 +30,7 @@ def install(
     serializer: str | None = None,
     urgent: bool = False,
     root: str | Path | None = None,
+    revision: str | None = None,
 ) -> Reporter:
     """Report every task of the application that fails; see `make_reporter` for the arguments.
 
@@ -37,7 +38,13 @@ def install(
     reports once.
     """
     reporter = make_reporter(
-        repository, broker_url=broker_url, spool=spool, serializer=serializer, urgent=urgent, root=root
+        repository,
+        broker_url=broker_url,
+        spool=spool,
+        serializer=serializer,
+        urgent=urgent,
+        root=root,
+        revision=revision,
     )
     watch = _Watch(app, reporter)
     key = f"atra.integrations.celery:{id(app)}"

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from atra.core.redaction import MASK, Redactor
 from atra.integrations.capture import capture, without_locals
+from atra.integrations.recording import checkout_of
 from atra.integrations.shipper import Shipper
 from atra.integrations.spool import Spool
 from atra.self_repair.records import Origin, Report, as_message, shortened
@@ -37,6 +38,7 @@ class Reporter:
         *,
         urgent: bool = False,
         root: Path | None = None,
+        revision: str = "",
     ) -> None:
         self.given_up = 0
         self.spool = spool
@@ -45,6 +47,7 @@ class Reporter:
         self._redactor = redactor
         self._urgent = urgent
         self._root = root
+        self._revision = revision
         self._allowance, self._refilled_at = _BURST, time.monotonic()
 
     def report(
@@ -75,6 +78,7 @@ class Reporter:
                 arguments=arguments,
                 urgent=self._urgent,
                 root=self._root,
+                revision=self._revision,
             )
             if not self.spool.put(_encoded(report)):
                 self.given_up += 1
@@ -105,6 +109,7 @@ def make_reporter(
     serializer: str | None = None,
     urgent: bool = False,
     root: str | Path | None = None,
+    revision: str | None = None,
 ) -> Reporter:
     """Return a reporter.
 
@@ -116,6 +121,8 @@ def make_reporter(
         serializer: the name of kombu's serializer: `json`, or what `workers.signing.register(key)` returned.
         urgent: whether failures are to go to the front.
         root: the checkout's folder, so that paths are told relative to it.
+        revision: the id of the commit that the application runs. Unless said, it is looked up now in the git
+            repository around `root`, or else around the working directory; empty where there is none.
 
     Raises:
         BadInput: no address is given and ATRA's settings have none, or they have a key and no serializer is given.
@@ -128,7 +135,9 @@ def make_reporter(
     shipper = Shipper(queue, broker_url, serializer=serializer or "json")
     known = [urlsplit(broker_url).password or "", *_secrets_around()]
     checkout = Path(root).resolve() if root else None
-    return Reporter(repository, queue, shipper, Redactor(known), urgent=urgent, root=checkout)
+    if revision is None:
+        revision = checkout_of(checkout or Path())
+    return Reporter(repository, queue, shipper, Redactor(known), urgent=urgent, root=checkout, revision=revision)
 
 
 def _from_settings(serializer: str | None) -> tuple[str, Path]:
@@ -163,5 +172,5 @@ def _encoded(report: Report) -> bytes:
     data = json.dumps(as_message(replace(report, frames=inner)), ensure_ascii=False).encode("utf-8", "backslashreplace")
     if len(data) <= MOST_BYTES:
         return data
-    least = replace(bare, text=shortened(bare.text, 2000), arguments={}, frames=bare.frames[-30:])
+    least = replace(bare, text=shortened(bare.text, 2000), arguments={}, call=None, frames=bare.frames[-30:])
     return json.dumps(as_message(least)).encode()[:MOST_BYTES]

@@ -116,7 +116,17 @@ def redacted(report: Report, redactor: Redactor) -> Report:
         text=redactor.text(report.text),
         arguments=redactor.value(report.arguments),
         frames=tuple(replace(frame, locals=redactor.value(frame.locals)) for frame in report.frames),
+        call=_without_secrets(report.call, redactor),
     )
+
+
+def _without_secrets(call: RecordedCall | None, redactor: Redactor) -> RecordedCall | None:
+    if call is None:
+        return None
+    texts = (*call.positional, *call.named.values(), *(call.receiver or {}).values())
+    if all(redactor.text(text) == text for text in texts):
+        return call
+    return replace(call, positional=(), named={}, receiver=None, why_not="an argument may be a secret")
 
 
 def as_message(report: Report) -> dict[str, Any]:
