@@ -450,6 +450,16 @@ def typed(kind: Any) -> Any:
     return kind
 
 
+def name_constraint(op: Any) -> None:
+    """Give a constraint without a name the one that PostgreSQL would; without one it could not be dropped again."""
+    made = getattr(op, "_reverse", None) or op
+    endings = {"CreateUniqueConstraintOp": "key", "CreateForeignKeyOp": "fkey"}
+    if getattr(op, "constraint_name", "") is None and type(made).__name__ in endings:
+        table = getattr(made, "source_table", None) or made.table_name
+        columns = getattr(made, "local_cols", None) or [getattr(one, "name", one) for one in made.columns]
+        op.constraint_name = "_".join([table, *columns])[:57] + "_" + endings[type(made).__name__]
+
+
 class Rewriting:
     """Changes what autogenerate found into what the plan says: renames, fills, enumerations."""
 
@@ -527,6 +537,7 @@ class Rewriting:
         elif name == "AlterColumnOp":
             yield from self.altered(op, forward=forward)
         else:
+            name_constraint(op)
             yield op
 
     def old_name(self, op: Any, *, forward: bool) -> Optional[str]:

@@ -40,7 +40,7 @@ SELECT json_build_object(
         FROM pg_constraint k LEFT JOIN pg_class fc ON fc.oid = k.confrelid
         LEFT JOIN pg_namespace fn ON fn.oid = fc.relnamespace
         WHERE k.conrelid = r.oid AND k.contype <> 'n'),
-      'indexes', (SELECT coalesce(json_agg(pg_get_indexdef(i.indexrelid) ORDER BY 1), '[]')
+      'indexes', (SELECT coalesce(json_agg(pg_get_indexdef(i.indexrelid)), '[]')
         FROM (SELECT indexrelid FROM pg_index WHERE indrelid = r.oid) i),
       'triggers', (SELECT coalesce(json_agg(pg_get_triggerdef(g.oid) ORDER BY g.tgname), '[]')
         FROM pg_trigger g WHERE g.tgrelid = r.oid AND NOT g.tgisinternal)
@@ -51,9 +51,9 @@ SELECT json_build_object(
       GROUP BY 1 ORDER BY 1) e),
   'views', (SELECT coalesce(json_object_agg(r.nspname || '.' || r.relname, pg_get_viewdef(r.oid)), '{}')
             FROM relations r WHERE r.relkind IN ('v', 'm')),
-  'sequences', (SELECT coalesce(json_agg(r.nspname || '.' || r.relname ORDER BY 1), '[]')
+  'sequences', (SELECT coalesce(json_agg(r.nspname || '.' || r.relname), '[]')
                 FROM relations r WHERE r.relkind = 'S'),
-  'functions', (SELECT coalesce(json_agg(pg_get_functiondef(p.oid) ORDER BY 1), '[]')
+  'functions', (SELECT coalesce(json_agg(pg_get_functiondef(p.oid)), '[]')
                 FROM pg_proc p JOIN spaces n ON n.oid = p.pronamespace WHERE p.prokind IN ('f', 'p')
                 AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e'))
 );

@@ -308,6 +308,7 @@ def _decide_alter(op: Facts, drift: Drift, counts: Sequence[Any], decision: _Dec
         decision.sentences.append(f"require {full}")
         if op["default"] is not None:
             decision.fills.append(_fill(op, name, op["default"]))
+            decision.notes.append(f"rows that hold NULL in {full} get {op['default']}, the model's default")
         elif nulls:
             decision.refusals.append(
                 f"{full} must hold a value and {nulls} of {rows} rows of the filled copy hold NULL; nothing says what "

@@ -89,8 +89,8 @@ def prove(target: MigrationTarget, draft: Draft, scratch: Scratch) -> Proof:
 def read(scratch: Scratch, schema: Schema) -> Data:
     """Return every row of every table."""
     queries = [
-        f"SELECT json_build_array({literal(table.full_name)}, (SELECT coalesce(json_agg(row_to_json(x)), '[]') "
-        f"FROM {table.quoted} x));"
+        f"SELECT json_build_array({literal(table.full_name)}, (SELECT coalesce(json_agg(row_to_json(atra_row)), '[]') "
+        f"FROM {table.quoted} atra_row));"
         for table in schema.tables
         if not table.partition
     ]
@@ -102,7 +102,7 @@ def lost(before: Stand, up: Stand, down: Stand, again: Stand, renames: Iterable[
     """Return the values that did not survive.
 
     A value counts as lost when its column is still there after an upgrade and holds another one, or when it is not back
-    after the downgrade. Rows are known by their primary key, else only the values of a column are compared.
+    after the downgrade; NULL is no value. Rows are known by their primary key, else only the values of a column are compared.
     """
     renamed = tuple(renames)
     losses: dict[tuple[str, str], Loss] = {}
@@ -137,7 +137,7 @@ def _lost_in(table: Table, rows: list[Row], stand: Stand, word: str, renames: It
     for column in table.columns:
         if there.column(columns[column.name]) is None:
             continue
-        had = Counter(_cell(row, [*keys, column.name]) for row in rows)
+        had = Counter(_cell(row, [*keys, column.name]) for row in rows if row[column.name] is not None)
         has = Counter(_cell(row, [columns[name] for name in [*keys, column.name]]) for row in after)
         if missing := (had - has).total():
             why = f"{table.full_name}.{column.name} does not keep its values through the {word}"

@@ -147,35 +147,39 @@ def _table_script(table: Table, given: Sequence[Reference], late: Sequence[Refer
     joins = []
     for number, reference in enumerate(given):
         source = ", ".join(f"r.{quoted(name)}" for name in reference.referred)
-        steps = "n" if number == 0 else f"(n + n / greatest(s{number}.size, 1) + {number})"
+        steps = "atra_n" if number == 0 else f"(atra_n + atra_n / greatest(s{number}.size, 1) + {number})"
         joins.append(
             f"CROSS JOIN LATERAL (SELECT count(*) AS size FROM {reference.table.quoted}) s{number} "
             f"LEFT JOIN LATERAL (SELECT {source} FROM {reference.table.quoted} r ORDER BY {source} "
             f"OFFSET {steps} % greatest(s{number}.size, 1) LIMIT 1) p{number} ON true"
         )
         cells = [f"p{number}.{quoted(name)}" for name in reference.referred]
-        chosen += [f"CASE WHEN n % 7 = 6 THEN NULL ELSE {cell} END" if reference.nullable else cell for cell in cells]
+        if reference.table == table and set(reference.referred) <= set(tried[0] if tried else ()):
+            own = [f"j.{quoted(name)}" for name in reference.referred]  # the first row can only refer to itself
+            cells = [f"coalesce({cell}, {mine})" for cell, mine in zip(cells, own, strict=True)]
+        missing = "CASE WHEN atra_n % 7 = 6 THEN NULL ELSE {} END" if reference.nullable else "{}"
+        chosen += [missing.format(cell) for cell in cells]
     if columns:
         listed = ", ".join(map(quoted, columns))
         insert = (
             f"INSERT INTO {table.quoted} ({listed}) SELECT {', '.join(chosen)} "
-            f"FROM json_populate_record(NULL::{table.quoted}, guess) j {' '.join(joins)};"
+            f"FROM json_populate_record(NULL::{table.quoted}, atra_guess) j {' '.join(joins)};"
         )
     else:
         insert = f"INSERT INTO {table.quoted} DEFAULT VALUES;"
     body = f"""
-DECLARE guess json; n bigint := 0; made bigint := 0; refusal text := '';
+DECLARE atra_guess json; atra_n bigint := 0; atra_made bigint := 0; atra_refusal text := '';
 BEGIN
-  FOR guess IN SELECT value FROM json_array_elements({literal(json.dumps(tried or [{}] * rows))}::json) LOOP
-    EXIT WHEN made >= {rows};
+  FOR atra_guess IN SELECT value FROM json_array_elements({literal(json.dumps(tried or [{}] * rows))}::json) LOOP
+    EXIT WHEN atra_made >= {rows};
     BEGIN
       {insert}
-      made := made + 1;
-    EXCEPTION WHEN OTHERS THEN refusal := SQLERRM;
+      atra_made := atra_made + 1;
+    EXCEPTION WHEN OTHERS THEN atra_refusal := SQLERRM;
     END;
-    n := n + 1;
+    atra_n := atra_n + 1;
   END LOOP;
-  INSERT INTO atra_filled VALUES ({literal(table.schema)}, {literal(table.name)}, made, refusal);
+  INSERT INTO atra_filled VALUES ({literal(table.schema)}, {literal(table.name)}, atra_made, atra_refusal);
 END
 """
     return f"DO {literal(body)};"
