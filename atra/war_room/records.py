@@ -26,6 +26,21 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Advice:
+    """How to go about it, beside where: what a seat would tell the next repair.
+
+    Args:
+        templates: families that fixed the like before, best first.
+        generator: `templates`, or `model/NAME`, whichever fixed the like before; empty for no opinion.
+        settings: names and values of the search's settings.
+    """
+
+    templates: tuple[str, ...] = ()
+    generator: str = ""
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Ballot:
     """What one seat says in one round.
 
@@ -36,6 +51,7 @@ class Ballot:
         abstained: why there is no opinion; then the ranking is empty.
         cast_at: when it reached the database, by its clock.
         late: it came after the deadline; kept, not counted.
+        advice: for the repair that follows; no part of the vote.
     """
 
     expert: str
@@ -50,6 +66,7 @@ class Ballot:
     cast_at: datetime | None = None
     late: bool = False
     cost_usd: float = 0.0
+    advice: Advice = Advice()
 
 
 @dataclass(frozen=True)
