@@ -9,9 +9,9 @@ from workers.self_repair import STEPS
 from workers.task import run_step
 
 
-def carry_out(wired: Wiring, target: Target) -> tuple[Run, list[Step]]:
+def carry_out(wired: Wiring, target: Target, failure_id: str | None = None) -> tuple[Run, list[Step]]:
     """Open a repair and do its steps one after the other to its end; return the run and its steps as they ended."""
-    run = wired.runs.open(new_id("r"), repair_plan(wired.settings, target.generator, 1), to_json(target))
+    run = wired.runs.open(new_id("r"), repair_plan(wired.settings, target.generator, 1), to_json(target), failure_id)
     for step in wired.runs.steps(run.id):
         if run.state == "open":
             run_step(step.name, run.id, step.shard, STEPS[step.name])

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from celery import Task
 
-from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice
+from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice, NoTests
 from atra.core.records import from_json
 from atra.core.redaction import CodeRedactor, Redactor
 from atra.core.runs import Ending
@@ -48,9 +48,10 @@ from atra.repository import Repository, secret
 from atra.sandbox.desk import Desk
 from workers.app import app
 from workers.journals import StepJournal, masked_reply, nonce_of
+from workers.recorded import from_recording, may_be_recorded
 from workers.task import AtraTask, StepFunction, Work, run_step
 from workers.watch import refusal_of
-from workers.workspace import Workspace, contents, left_s, own_modules, python_files, workspace
+from workers.workspace import Workspace, contents, left_s, own_modules, python_files, target_of, workspace
 
 _SEARCH_SHARE = 0.6
 """The share of a repair's budget that the search may use; the rest is for the suite, before and after."""
@@ -69,6 +70,9 @@ _LONGEST_WHY, _LONGEST_DIFF = 500, 20_000
 _ASK_TRIES = 3
 """How often a model that does not answer is asked for one sample."""
 
+_WEAK = 0.3
+"""How sure a repair can be at most whose only failing test asks that a call raises nothing."""
+
 _LEAST_PROOF_S = 60.0
 """What a proof may take at least: what the search found is not thrown away because it took the whole budget."""
 
@@ -84,9 +88,16 @@ def _task(name: str, work_on: StepFunction) -> Task:
 
 
 def reproduce(work: Work) -> tuple[Reproduction | Green, Ending | None]:
-    """Run the suite on the base revision."""
+    """Run the suite on the base revision; where none of it fails, make a test of the reported failure's own call."""
     with workspace(work) as here:
-        found = run_suite(here.target, here.runner, str(here.tree), own_modules(here.tree), stop=work.over)
+        try:
+            found = run_suite(here.target, here.runner, str(here.tree), own_modules(here.tree), stop=work.over)
+        except NoTests as error:
+            if not may_be_recorded(work, here):
+                raise
+            found = Green(str(error), (), {})
+        if isinstance(found, Green) and work.run.failure_id:
+            found = from_recording(work, here, found)
     if isinstance(found, Green):
         return found, Ending("nothing_to_repair", found.reason)
     return _masked(found, work.wired.redactor), None
@@ -253,7 +264,7 @@ def prove_proposals(work: Work) -> tuple[Verification, Ending | None]:
 
 def commit(work: Work) -> tuple[Commit, Ending]:
     """Land the proved patch as one commit on a branch of its own."""
-    target = work.given(Target)
+    target = target_of(work)
     reproduction = work.output_of("reproduce", Reproduction)
     proof = _proof_of(work, "verify") or work.output_of("prove", Verification)
     repository = Repository.open(target.path)
@@ -381,14 +392,16 @@ def _ranked(plausible: list[Plausible], reproduction: Reproduction, here: Worksp
 
 def _proved(work: Work, here: Workspace, choice: Choice) -> Verification:
     sources = {path: text for path in _paths_of(choice) if (text := here.read(path)) is not None}
+    reproduction = work.output_of("reproduce", Reproduction)
+    sure = confidence(choice)
     return prove(
-        work.output_of("reproduce", Reproduction),
+        reproduction,
         choice,
         sources,
         here.runner,
         here.patched,
         here.protected,
-        confidence=confidence(choice),
+        confidence=min(sure, _WEAK) if reproduction.written else sure,
         deadline_s=time.monotonic() + max(_LEAST_PROOF_S, here.target.budget_s),
         stop=work.over,
         refuse=refusal_of(work),

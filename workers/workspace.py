@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -77,6 +77,25 @@ class Workspace:
         return own and not (self.tree / path).is_symlink() and not (self.tree / path).exists()
 
 
+def target_of(work: Work) -> Target:
+    """Return the run's target; a test that was written from a recorded call is added to what it adds to the base."""
+    target = work.given(Target)
+    reproduced = work.wired.runs.outputs(work.run.id, "reproduce")
+    written = {path: text for output in reproduced for path, text in output.get("written", {}).items()}
+    return replace(target, added={**target.added, **written})
+
+
+def with_added(here: Workspace, files: Mapping[str, str]) -> Workspace:
+    """Put further files on top of the base revision, and return the workspace that has them.
+
+    Raises:
+        ProtectedPath: one would go through a link, or out of the repository.
+    """
+    for path, text in files.items():
+        _add(here.tree, path, text)
+    return replace(here, target=replace(here.target, added={**here.target.added, **files}))
+
+
 @contextmanager
 def workspace(work: Work) -> Iterator[Workspace]:
     """Export the base revision of the run's target, with what is added to it, into a folder that is gone afterwards.
@@ -84,7 +103,7 @@ def workspace(work: Work) -> Iterator[Workspace]:
     Raises:
         ProtectedPath: what is added would go through a link, or out of the repository.
     """
-    target = work.given(Target)
+    target = target_of(work)
     repository = Repository.open(target.path)
     with throw_away(work.wired.scratch, f"{work.run.id}-") as at:
         tree = at / "tree"

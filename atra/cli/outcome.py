@@ -68,6 +68,7 @@ def as_contract(run: Run, steps: list[Step], calls: Sequence[Call] | None = None
         "passing_before": list(reproduction.passing) if reproduction else list(green or _passing(outputs)),
         "failing_after": list(proof.failing_after) if proof else [],
         "passing_after": list(proof.passing_after) if proof else [],
+        "written_test": next(iter(reproduction.written), None) if reproduction else None,
         "set_aside": _aside(outputs, proof),
         "confidence": proof.confidence if proof and winner else None,
         "alternatives": _alternatives(choice, asked, winner),
@@ -123,6 +124,9 @@ def print_outcome(run: Run, steps: list[Step], calls: Sequence[Call] | None = No
     else:
         colour = {"nothing_to_repair": "green", "not_fixed": "yellow"}.get(result["status"], "red")
         out.print(f"[bold {colour}]{result['status'].replace('_', ' ')}[/]: {plain(run.reason or '')}", soft_wrap=True)
+    if result["written_test"]:
+        said = f"no test showed the failure; {result['written_test']} was written from its recorded call"
+        out.print(f"[dim]note: {plain(said)}, and asks only that it raises nothing[/]", soft_wrap=True)
     for test, why in result["set_aside"].items():
         out.print(f"[dim]set aside: {plain(test)} ({plain(why)})[/]")
     for warning in result["warnings"]:

@@ -6,6 +6,12 @@ from atra.meta_architect.records import Candidate, Plausible, Reproduction, Targ
 from atra.meta_architect.verification import HASH_SEEDS
 
 _SUBJECT = 60
+_WEAK = (
+    "No test of the repository failed. The one above was written from a recorded",
+    "failure and is part of this commit: it asks that the call raises nothing, not",
+    "that its result is right. A patch that only hides the error passes it too, so",
+    "confidence is low; read it before you merge it.",
+)
 
 
 def message(
@@ -33,14 +39,17 @@ def message(
         f"Proved in a fresh sandbox under hash seeds {', '.join(map(str, HASH_SEEDS))}: these tests pass, and the "
         f"{_count(len(reproduction.passing), 'test')} that passed before still {_do(len(reproduction.passing))}.",
     ]
+    if reproduction.written:
+        body += ["", *_WEAK]
     if reproduction.aside:
         body.append(f"Set aside: {_count(len(reproduction.aside), 'test')} that fail for reasons outside the code.")
+    fixed = f"{len(tests)} fixed" + (" (from a recorded call)" if reproduction.written else "")
     trailers = [
         f"Atra-Run: {run_id}",
         f"Atra-Failure: {failure_id or 'none'}",
         f"Atra-Base: {target.revision}",
         f"Atra-Generator: {_generator(candidate)}",
-        f"Atra-Tests: {len(tests)} fixed, {len(proof.passing_after)} passing, {len(proof.failing_after)} failing",
+        f"Atra-Tests: {fixed}, {len(proof.passing_after)} passing, {len(proof.failing_after)} failing",
     ]
     return "\n".join([*body, "", *trailers]) + "\n"
 

@@ -55,6 +55,7 @@ class Reproduction:
     passing_hits: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     tampered: tuple[str, ...] = ()  # what of the runner the project itself replaces, see `TestReport`
+    written: Mapping[str, str] = field(default_factory=dict)  # a test made of a recorded call, where none failed
 
 
 @dataclass(frozen=True)

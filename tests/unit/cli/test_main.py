@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from atra.cli.console import Speech, table
-from atra.cli.outcome import _print_diff
+from atra.cli.outcome import print_diff
 from atra.cli.stack import _only_one
 from atra.core.errors import StackUnavailable
 
@@ -78,6 +78,6 @@ def test_a_diff_in_a_pipe_is_whole(capsys: pytest.CaptureFixture[str]):
     """A line longer than a terminal is wide is not broken: `git apply` must be able to read it."""
     diff = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-[x]\n+" + "word " * 40 + "\n"
 
-    _print_diff(diff)
+    print_diff(diff)
 
     assert capsys.readouterr().out.startswith(diff)

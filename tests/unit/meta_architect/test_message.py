@@ -78,3 +78,15 @@ def test_the_name_of_a_model_or_of_a_new_file_forges_no_trailer():
     assert not any(line.startswith(("Atra-Run: forged", "Atra-Base: forged")) for line in text.splitlines())
     names = [line.partition(":")[0] for line in trailers(text)]
     assert names == ["Atra-Run", "Atra-Failure", "Atra-Base", "Atra-Generator", "Atra-Tests"]
+
+
+def test_a_test_from_a_recorded_call_is_told():
+    """In the text and in the trailer, with what such a test does not show."""
+    failing = TestResult(
+        "tests/test_atra_f.py::test_mean_raises_nothing", "failed", 0.1, "ZeroDivisionError", "by zero"
+    )
+    proof = Verification(winner=WINNER, passing_after=("a", "b"))
+    text = message("r1", "f1", TARGET, Reproduction((failing,), ("b",), written={"tests/test_atra_f.py": ""}), proof)
+
+    assert "confidence is low" in text
+    assert trailers(text)[-1] == "Atra-Tests: 1 fixed (from a recorded call), 2 passing, 0 failing"
