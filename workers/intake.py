@@ -14,8 +14,8 @@ from atra.self_repair.records import Failure, Report, redacted
 from atra.self_repair.triage import triage
 from atra.wiring import Wiring
 from workers.app import broker
-from workers.pipelines import SELF_REPAIR, repair_plan
-from workers.targets import make_target, open_named
+from workers.pipelines import MIGRATE_TARGET, SELF_REPAIR, migrate_target, repair_plan
+from workers.targets import make_target, migration_of, open_named
 from workers.watch import look, open_watch
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ def _send(wired: Wiring, run: Run) -> None:
 
 
 def take_in(wired: Wiring, report: Report) -> Taken:
-    """Record a report and start a repair where one is due.
+    """Record a report and start a repair, or a migration where the schema is behind, if one is due.
 
     One failure has at most one open run, and is not tried twice on the same revision. One that was repaired is judged
     by where it came from; the same report taken in again has no further effect.
@@ -67,17 +67,22 @@ def take_in(wired: Wiring, report: Report) -> Taken:
     failure = wired.failures.record(report, fingerprint(report), decision.path, decision.reason)
     if failure.state == "repaired" and (seen := _seen_again(wired, failure, report)):
         return seen
-    if decision.path != "repair":
+    if decision.path == "report":
         return Taken(failure, None, decision.reason)
     try:
         repository = open_named(report.repository, wired.settings)
         target = make_target(repository, wired.settings, suspect=_suspect(report), budget_s=wired.settings.budget_s)
     except BadInput as error:
         return Taken(failure, None, str(error))
+    plan = None
+    if decision.path == "migrate":
+        if not any(path.endswith("alembic.ini") for path in repository.files(target.revision)):
+            return Taken(failure, None, f"{decision.reason}, and the repository has no alembic.ini")
+        target, plan = migration_of(target), migrate_target(wired.settings)
     if why := _why_not_now(wired, failure, target):
         return Taken(failure, None, why)
     try:
-        return Taken(failure, start(wired, target, wired.settings.shards, failure.id), decision.reason)
+        return Taken(failure, start(wired, target, wired.settings.shards, failure.id, plan=plan), decision.reason)
     except RunConflict as conflict:
         return Taken(failure, None, str(conflict))
 
@@ -110,7 +115,7 @@ def _why_not_now(wired: Wiring, failure: Failure, target: Target) -> str:
     A run that was cancelled or ended in an error, of the services' say, does not count as a try until it has happened
     as often as one step may be tried.
     """
-    tried = [run for run in wired.runs.recent(50, failure_id=failure.id) if run.kind == SELF_REPAIR]
+    tried = [run for run in wired.runs.recent(50, failure_id=failure.id) if run.kind in {SELF_REPAIR, MIGRATE_TARGET}]
     here = [run for run in tried if run.input.get("revision") == target.revision]
     if same := next((run for run in here if run.outcome not in {"cancelled", "error"}), None):
         return f"run {same.id} has worked on it at this revision: {same.outcome or 'under way'}"

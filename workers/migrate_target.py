@@ -37,7 +37,7 @@ def draft(work: Work) -> tuple[Draft | None, Ending | None]:
         with _scratch(work, here, layout, str(here.tree)) as scratch:
             made = write_draft(target, layout, scratch, at=here.project.at, run_id=work.run.id)
         if made is None:
-            return None, Ending("nothing_to_migrate", "the models and the migrations agree")
+            return None, Ending("nothing_to_migrate", "the models and the migrations agree; what a database lacks, `alembic upgrade` gives it")
         if here.protected(made.path):
             raise ProtectedPath(made.path)
     return made, None if _asked(work) else _refused(made.refusals)

@@ -1,10 +1,12 @@
 """What is to be repaired: a repository, what was asked for, and what its entry in `atra.toml` says."""
 
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 from atra.core.errors import BadInput, InterpreterUnusable, UnknownRepository
 from atra.core.settings import RepositorySettings, Settings
+from atra.meta_architect.migrations.records import MigrationTarget
 from atra.meta_architect.records import Target
 from atra.repository import Repository
 
@@ -54,6 +56,18 @@ def make_target(
         budget_s=budget_s,
         budget_usd=settings.run_usd if budget_usd is None else budget_usd,
     )
+
+
+def migration_of(
+    target: Target,
+    config: str = "",
+    rows: int = 50,
+    allow_loss: tuple[str, ...] = (),
+    url_variables: tuple[str, ...] = (),
+) -> MigrationTarget:
+    """Return what is to be migrated: a repository as for a repair, and what only a migration needs."""
+    given = {one.name: getattr(target, one.name) for one in fields(Target)}
+    return MigrationTarget(**given, config=config, rows=rows, allow_loss=allow_loss, url_variables=url_variables)
 
 
 def entry_of(root: Path, settings: Settings) -> tuple[str, RepositorySettings]:

@@ -1,7 +1,6 @@
 """`atra migrate-target PATH`: models that have moved on become a proved migration."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +14,12 @@ from atra.core.edits import diff
 from atra.core.records import from_json
 from atra.core.runs import Run, Step
 from atra.core.settings import load_settings
-from atra.meta_architect.migrations.records import Draft, MigrationTarget, Proof, Revised, Tested
-from atra.meta_architect.records import Commit, Target
+from atra.meta_architect.migrations.records import Draft, Proof, Revised, Tested
+from atra.meta_architect.records import Commit
 from atra.repository import Repository
 from atra.storage.ledger import Call
 from workers.pipelines import migrate_target
-from workers.targets import make_target
+from workers.targets import make_target, migration_of
 
 KIND = "migrate_target"
 
@@ -89,18 +88,6 @@ def migrate(
     else:
         print_migration(run, steps, calls)
     raise typer.Exit(exit_code(run, steps))
-
-
-def migration_of(
-    target: Target,
-    config: str = "",
-    rows: int = 50,
-    allow_loss: tuple[str, ...] = (),
-    url_variables: tuple[str, ...] = (),
-) -> MigrationTarget:
-    """Return what is to be migrated: a repository as for a repair, and what only a migration needs."""
-    given = {one.name: getattr(target, one.name) for one in fields(Target)}
-    return MigrationTarget(**given, config=config, rows=rows, allow_loss=allow_loss, url_variables=url_variables)
 
 
 def as_migration(run: Run, steps: Sequence[Step], calls: Sequence[Call] = ()) -> dict[str, Any]:

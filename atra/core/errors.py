@@ -155,7 +155,7 @@ class NoMigrations(BadInput):
 class MigrationsBroken(BadInput):
     """The migrations do not run: {0}"""
 
-    hint = "`alembic upgrade head` on an empty PostgreSQL shows the same; `atra show RUN` has what it printed."
+    hint = "`alembic upgrade head` on an empty PostgreSQL shows the same."
 
 
 class BadReport(BadInput):

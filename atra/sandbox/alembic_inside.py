@@ -198,19 +198,22 @@ def do(request: Facts, answer_fd: int, printed_fd: int) -> None:
             enter(request)
             body = json.dumps(Environment(request).do(request)).encode()
         except BaseException as error:  # whatever the target raises is its answer, SystemExit too
-            told = {"error": f"{type(error).__name__}: {error}"[:OUTPUT_LIMIT], "trace": trace_of(error)}
-            body = json.dumps(told).encode()
+            told = f"{type(error).__name__}: {error}"[:OUTPUT_LIMIT]
+            body = json.dumps({"error": told, "place": place_of(error, request["at"])}).encode()
         while body:
             body = body[os.write(answer_fd, body) :]
     finally:
         os._exit(0)
 
 
-def trace_of(error: BaseException) -> str:
-    """Return the last frames of the traceback, those of libraries left out where others are."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename and frame.filename != __file__]
-    return "".join(traceback.format_list((own or frames)[-5:]))[-OUTPUT_LIMIT:]
+def place_of(error: BaseException, at: str) -> str:
+    """Return the innermost line of the repository's own that the error passed, as path:line, or nothing."""
+    own = [
+        f"{os.path.relpath(frame.filename, at)}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith(f"{at}/") and "site-packages" not in frame.filename
+    ]
+    return own[-1] if own else ""
 
 
 def enter(request: Facts) -> None:

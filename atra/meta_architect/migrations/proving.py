@@ -102,7 +102,7 @@ def lost(before: Stand, up: Stand, down: Stand, again: Stand, renames: Iterable[
     """Return the values that did not survive.
 
     A value counts as lost when its column is still there after an upgrade and holds another one, or when it is not back
-    after the downgrade; NULL is no value. Rows are known by their primary key, else only the values of a column are compared.
+    after the downgrade; NULL is no value. Rows are known by their primary key, else only a column's values are compared.
     """
     renamed = tuple(renames)
     losses: dict[tuple[str, str], Loss] = {}

@@ -113,7 +113,7 @@ class Scratch:
         if "missing" in answer:
             raise InterpreterUnusable(self._project.python, answer["missing"])
         if "error" in answer:
-            raise MigrationsBroken(_first_line(answer["error"]), _told(answer))
+            raise MigrationsBroken(_said(answer))
         return answer
 
     def _answer(self, until: float) -> dict[str, Any]:
@@ -137,10 +137,11 @@ class Scratch:
         return int.from_bytes(self._buffer[:4], "big") if len(self._buffer) >= 4 else None
 
 
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")[:500]
-
-
-def _told(answer: Mapping[str, Any]) -> str:
-    parts = (answer.get("error", ""), answer.get("trace", ""), answer.get("printed", ""))
-    return "\n".join(part.strip() for part in parts if part.strip())[-4000:]
+def _said(answer: Mapping[str, Any]) -> str:
+    """Return the error's first line with its place; for one that only ended, the last line that it printed."""
+    lines = [line.strip() for line in answer["error"].splitlines() if line.strip()]
+    place = f" ({answer['place']})" if answer.get("place") else ""
+    printed = answer.get("printed", "").split("\n")
+    last = next((line.strip() for line in reversed(printed) if line.strip()), "")
+    more = f"; it printed last: {last[:200]}" if last and "place" not in answer else ""
+    return f"{lines[0][:500] if lines else 'it failed'}{place}{more}"
