@@ -46,6 +46,7 @@ from atra.meta_architect.stream import candidates
 from atra.meta_architect.verification import verify as prove
 from atra.repository import Repository, secret
 from atra.sandbox.desk import Desk
+from atra.self_repair.triage import drifted
 from workers.app import app
 from workers.journals import StepJournal, masked_reply, nonce_of
 from workers.recorded import from_recording, may_be_recorded
@@ -100,7 +101,7 @@ def reproduce(work: Work) -> tuple[Reproduction | Green, Ending | None]:
             found = from_recording(work, here, found)
     if isinstance(found, Green):
         return found, Ending("nothing_to_repair", found.reason)
-    return _masked(found, work.wired.redactor), None
+    return _masked(_hinted(found), work.wired.redactor), None
 
 
 def diagnose(work: Work) -> tuple[Diagnosis, None]:
@@ -423,6 +424,14 @@ def _masked_proposal(proposal: Proposal, redactor: Redactor) -> Proposal:
         why=redactor.text(proposal.why)[:_LONGEST_WHY],
         diff=redactor.text(proposal.diff)[:_LONGEST_DIFF],
     )
+
+
+def _hinted(found: Reproduction) -> Reproduction:
+    """Say where to go on where a test fails because a database lacks what the models have."""
+    if not any(drifted(result.error_type, result.message) for result in found.failing):
+        return found
+    hint = "a database lacks what the code uses; `atra migrate-target` writes the migration"
+    return replace(found, warnings=(*found.warnings, hint))
 
 
 def _masked(found: Reproduction, redactor: Redactor) -> Reproduction:

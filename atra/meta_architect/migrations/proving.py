@@ -102,7 +102,8 @@ def lost(before: Stand, up: Stand, down: Stand, again: Stand, renames: Iterable[
     """Return the values that did not survive.
 
     A value counts as lost when its column is still there after an upgrade and holds another one, or when it is not back
-    after the downgrade; NULL is no value. Rows are known by their primary key, else only a column's values are compared.
+    after the downgrade; NULL is no value. Rows are known by their primary key; in a table without one, the values of
+    each column are compared for themselves.
     """
     renamed = tuple(renames)
     losses: dict[tuple[str, str], Loss] = {}
