@@ -4,8 +4,7 @@ A run of its own does so, one per fix, whose id follows from that of the repair:
 reported, and whoever is killed meanwhile, it is marked and undone once.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from celery import Task
@@ -16,35 +15,13 @@ from atra.core.runs import Ending, Run
 from atra.meta_architect.records import Commit, Target
 from atra.repository import Repository
 from atra.self_repair.records import Failure, Report
-from atra.self_repair.watch import Fix, Judgement, Sighting, judge
+from atra.self_repair.watch import Fix, Judgement, Regression, Sighting, Undone, judge, watch_id
 from atra.wiring import Wiring
 from workers.app import app
 from workers.pipelines import WATCH
 from workers.pipelines import watch as watch_plan
 from workers.targets import entry_of
 from workers.task import AtraTask, StepFunction, Work, run_step
-
-
-@dataclass(frozen=True)
-class Regression:
-    """What a run of the watch is about: the fix, and why it is taken for failed."""
-
-    fix: Fix
-    reason: str
-
-
-@dataclass(frozen=True)
-class Undone:
-    """The commit that undoes a fix, and its branch; or why there is none."""
-
-    branch: str = ""
-    commit: str = ""
-    why: str = ""
-
-
-def watch_id(repair_id: str) -> str:
-    """Return the id of the run that watches over this repair's fix."""
-    return f"w{repair_id[1:]}"
 
 
 def look(wired: Wiring, failure: Failure, report: Report) -> tuple[Fix, Judgement] | None:
@@ -118,16 +95,6 @@ def _failed_patches(wired: Wiring, failure_id: str | None) -> frozenset[str]:
 def changed_lines(diff: str) -> str:
     """Return a diff's removed and added lines with their files: the same patch wherever in a file it is made."""
     return "\n".join(line for line in diff.split("\n") if line.startswith(("+", "-")))
-
-
-def regression_of(wired: Wiring, run: Run) -> Mapping[str, str] | None:
-    """Return what became of a repair's commit if its failure came back: why, and what undoes it; for people."""
-    steps = wired.runs.steps(watch_id(run.id)) if run.outcome == "fixed" else []
-    if not steps:
-        return None
-    undone = next((from_json(Undone, step.output) for step in steps if step.name == "undo" and step.output), Undone())
-    regression = from_json(Regression, wired.runs.get(watch_id(run.id)).input["regression"])
-    return {"reason": regression.reason, "branch": undone.branch, "commit": undone.commit, "why_not": undone.why}
 
 
 def _left(regression: Regression, why: str) -> tuple[Undone, Ending]:

@@ -16,7 +16,11 @@ from atra.core.runs import Run
 from atra.llm.budget import dollars
 from atra.meta_architect.records import Commit, Diagnosis, Target
 from atra.repository import Repository
+from atra.self_repair.watch import Regression, Undone, watch_id
 from atra.storage.ledger import Call
+from atra.storage.runs import RunStore
+
+WATCH = "watch"
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -57,6 +61,7 @@ def show(
         run = wired.runs.find(run_id)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
         events = wired.events.of(run.id) if trajectory else []
+        regression = regression_of(wired.runs, run)
     if trajectory and as_json:
         print_json([to_json(event) for event in events])
         return
@@ -66,7 +71,7 @@ def show(
     if as_json:
         told = {"input": run.input, "steps": list(map(to_json, steps)), "calls": list(map(to_json, calls))}
         contract = as_migration if run.kind == MIGRATION else as_contract
-        print_json({**contract(run, steps, calls), **told})
+        print_json({**contract(run, steps, calls), "regression": regression, **told})
         return
     target = from_json(Target, run.input)
     out.print(
@@ -80,6 +85,10 @@ def show(
     if calls:
         _print_calls(calls)
     (print_migration if run.kind == MIGRATION else print_outcome)(run, steps, calls)
+    if regression and run.kind != WATCH:
+        where = f"undone by {regression['commit'][:12]} on {regression['branch']}" if regression["commit"] else ""
+        after = where or f"its fix stays: {regression['why_not'] or 'the run that watches over it is under way'}"
+        out.print(f"[bold red]regressed[/]: {plain(regression['reason'])}; {plain(after)}", soft_wrap=True)
 
 
 def cancel(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")], as_json: Json = False) -> None:
@@ -110,6 +119,19 @@ def revert(run_id: Annotated[str, typer.Argument(help="The run whose commit to u
     else:
         where = f"[bold]{undone.commit[:12]}[/] on branch [bold]{plain(undone.branch)}[/]"
         out.print(f"commit {commit.commit[:12]} is undone by {where}")
+
+
+def regression_of(runs: RunStore, run: Run) -> dict[str, str] | None:
+    """Return why a repair's fix is taken for failed, and what undid it or why it stays; None where it is not."""
+    wanted = run.id if run.kind == WATCH else watch_id(run.id)
+    known = runs.recent(50, failure_id=run.failure_id) if run.failure_id else []
+    watched = next((one for one in known if one.id == wanted), None)
+    if watched is None:
+        return None
+    regression = from_json(Regression, watched.input["regression"])
+    undone = next((from_json(Undone, output) for output in runs.outputs(watched.id, "undo")), Undone())
+    told = {"run_id": regression.fix.run_id, "fix": regression.fix.commit, "reason": regression.reason}
+    return {**told, "branch": undone.branch, "commit": undone.commit, "why_not": undone.why}
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -39,6 +39,23 @@ class Sighting:
 
 
 @dataclass(frozen=True)
+class Regression:
+    """What a run of the watch is about: the fix, and why it is taken for failed."""
+
+    fix: Fix
+    reason: str
+
+
+@dataclass(frozen=True)
+class Undone:
+    """The commit that undoes a fix, and its branch; or why there is none."""
+
+    branch: str = ""
+    commit: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What a sighting means.
 
@@ -48,6 +65,11 @@ class Judgement:
 
     name: Literal["regressed", "undone", "without", "unknown"]
     reason: str
+
+
+def watch_id(repair_id: str) -> str:
+    """Return the id of the run that watches over this repair's fix: there is one at most."""
+    return f"w{repair_id[1:]}"
 
 
 def judge(sighting: Sighting) -> Judgement:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from atra.cli.outcome import status
+from atra.cli.runs import regression_of
 from atra.core.clock import utc_now
 from atra.core.records import to_json
 from atra.core.runs import Ending, Run, new_id
@@ -23,7 +24,7 @@ from workers.intake import Taken, take_in
 from workers.pipelines import self_repair
 from workers.targets import make_target
 from workers.task import run_step
-from workers.watch import STEPS, changed_lines, regression_of
+from workers.watch import STEPS, changed_lines
 
 FRAMES = (ReportFrame("shop/pricing.py", 6, "share_off", in_app=True),)
 REPORT = Report("shop", "ValueError", "too few", FRAMES, "ValueError: too few", "celery", utc_now())
@@ -104,9 +105,11 @@ def test_a_failure_that_is_back_with_its_fix_is_undone_and_escalated(shop: Shop)
     assert taken.run
     run = shop.carry_out(taken.run)
 
-    failure, told = shop.failure, regression_of(shop.wired, shop.repair)
+    failure, told = shop.failure, regression_of(shop.wired.runs, shop.repair)
     assert (failure.state, failure.urgent, failure.path) == ("regressed", True, "escalate")
     assert shop.fix[:12] in failure.reason
+    assert told
+    assert told == regression_of(shop.wired.runs, run)
     assert (status(run), told["commit"]) == ("reverted", git(shop.root, "rev-parse", shop.branch))
     assert git(shop.root, "diff", shop.base, shop.branch) == ""
     assert git(shop.root, "rev-parse", "HEAD") == shop.base
