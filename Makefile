@@ -10,6 +10,8 @@ PYTHON ?=
 # One release, named: a range would let the newest build in, with gigabytes of CUDA libraries.
 TORCH ?= torch==2.13.0
 QUIXBUGS ?=
+PACKAGES ?=
+COSMIC_RAY ?=
 
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_CACHE_DIR := $(CURDIR)/.venv/cache
@@ -17,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --quiet
 
-.PHONY: help demo up test check format bench-repair bench-speed clean sandbox
+.PHONY: help demo up test check format bench-repair bench-speed bench-rooms clean sandbox
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,11 +30,12 @@ demo: .venv/installed-demo sandbox ## a real failing test becomes a verified com
 up: .venv/installed-demo sandbox ## run workers, beat, database and Redis until Ctrl-C
 	@$(VENV)/atra up
 
-# Each test finds its temporary folders in one place, which is gone afterwards; it lies outside any git repository.
+# Each test finds its temporary folders in one place, which is gone afterwards; it lies outside any git repository. Two
+# processes share the files, the longest of which come first.
 test: .venv/installed-all sandbox ## every test that needs no paid model and no GPU
 	@place=$$(mktemp -d /tmp/atra-test-XXXXXX); trap 'rm -rf "$$place"' EXIT; \
-	TMPDIR="$$place" $(VENV)/python -m pytest -m "not live and not gpu" --durations=10 \
-	    tests/unit tests/test_*.py tests/services tests/faults tests/security
+	TMPDIR="$$place" $(VENV)/python -m pytest -m "not live and not gpu" --durations=10 -n 2 --dist loadfile \
+	    tests/faults tests/services tests/security tests/unit tests/test_*.py
 
 check: .venv/installed-dev ## style, types and import layers
 	@$(VENV)/ruff check .
@@ -50,6 +53,11 @@ bench-repair: .venv/installed-dev sandbox ## repair the programs of QuixBugs: ma
 
 bench-speed: .venv/installed-dev sandbox ## candidates per second, beside a pytest process for each
 	@$(VENV)/python -m benchmarks.candidates_per_second
+
+bench-rooms: .venv/installed-dev sandbox ## how well experts find bugs: make bench-rooms PACKAGES=<sdists> COSMIC_RAY=<program>
+	@[ -d "$(PACKAGES)" ] && [ -x "$(COSMIC_RAY)" ] || { echo "usage: make bench-rooms PACKAGES=<a folder of source distributions> COSMIC_RAY=<the program, in an environment of its own>"; exit 2; }
+	@nice -n 19 $(VENV)/python -m benchmarks.collect --packages "$(PACKAGES)" --cosmic-ray "$(COSMIC_RAY)" --into .venv/rooms
+	@$(VENV)/python -m benchmarks.rooms --cases .venv/rooms --cosmic-ray "$(COSMIC_RAY)" --json benchmarks/results/rooms.json
 
 clean: ## remove everything that was made here
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

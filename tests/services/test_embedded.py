@@ -197,8 +197,9 @@ def test_all_killed_at_once_is_repaired_at_the_next_start(home: Path) -> None:
     """After SIGKILL of everything the stale locks hinder nobody, even when a stranger has the dead server's number."""
     with embedded(home):
         before = serving(home)
-        for who in (before.keeper, *before.services):
-            os.kill(who.pid, signal.SIGKILL)
+        for end in (signal.SIGSTOP, signal.SIGKILL):  # nobody is left a moment to tidy up when another one dies
+            for who in (before.keeper, *before.services):
+                os.kill(who.pid, end)
         eventually(lambda: not processes_of(home))
     for lock in (home / "postgres/postmaster.pid", home / "run/.s.PGSQL.5432.lock"):
         lines = lock.read_text().splitlines()
