@@ -1,12 +1,14 @@
 """The journal of a step that talks with a model: kept under the step's claim, without secrets."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from atra.core.redaction import Redactor
-from atra.llm.records import Reply
+from atra.llm.records import Reply, ToolCall
+from atra.storage.database import storable, storable_json
 from workers.task import Work
 
 
@@ -35,11 +37,19 @@ class StepJournal:
 
 
 def masked_reply(reply: Reply, redactor: Redactor) -> Reply:
-    """Return the reply without secrets; what the provider wants back unread stays as it is."""
-    calls = tuple(
-        replace(call, arguments=redactor.value(call.arguments), text=redactor.text(call.text)) for call in reply.calls
-    )
-    return replace(reply, text=redactor.text(reply.text), reasoning=redactor.text(reply.reasoning), calls=calls)
+    """Return the reply as the journal can keep it: without secrets, and without characters that no database takes.
+
+    What the provider wants back unread stays as it is.
+    """
+    text, reasoning = (storable(redactor.text(text)) for text in (reply.text, reply.reasoning))
+    return replace(reply, text=text, reasoning=reasoning, calls=tuple(_masked(call, redactor) for call in reply.calls))
+
+
+def _masked(call: ToolCall, redactor: Redactor) -> ToolCall:
+    if call.arguments is None:
+        return replace(call, text=storable(redactor.text(call.text)))
+    text = storable_json(redactor.value(call.arguments))
+    return replace(call, arguments=json.loads(text), text=text)
 
 
 def nonce_of(work: Work) -> str:

@@ -144,7 +144,11 @@ def redacted(request: Request, redactor: Redactor) -> Request:
 
     def message(said: Message) -> Message:
         calls = tuple(map(call, said.calls))
-        return replace(said, text=redactor.text(said.text), calls=calls, reasoning=redactor.text(said.reasoning))
+        text, reasoning = (
+            redactor.text(text).encode(errors="replace").decode()  # JSON in UTF-8 has no place for lone surrogates
+            for text in (said.text, said.reasoning)
+        )
+        return replace(said, text=text, calls=calls, reasoning=reasoning)
 
     return replace(request, messages=tuple(map(message, request.messages)))
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -27,7 +28,10 @@ _LARGEST_CHANGE = 512 * 1024  # characters of all changed files together
 _RESULT_CHARACTERS = 24_000
 _SHORTENED = 300  # what stays of an old result when the conversation grows too long
 _SILENT = 3  # turns in a row without a tool
+_REFUSED = 6  # calls in a row that could not be done as they were asked for
+_AT_ONCE = 20  # calls in one turn
 _ALIKE = 3  # the same call with the same result, or the same state of the files after an edit, so often
+_CIRCLE = "You are doing the same again and again. Try something else, or finish."
 
 
 class Journal(Protocol):
@@ -179,19 +183,16 @@ def work(
         if why := _limit(agent, limits, stop):
             agent.ended = why
             break
-        if not agent.waiting:
-            try:
-                reply = redact(model.reply(_request(agent.messages, limits)))
-            except BudgetSpent as spent:
-                agent.ended = str(spent)
-                break
-            except ModelRejected as rejected:
-                agent.ended = str(rejected)
-                break
-            journal.append({"kind": "reply", "reply": to_json(reply)})
-            agent.hear(reply)
-        while agent.waiting and not agent.ended and not stop():
+        if agent.waiting:
             journal.append(agent.act())
+            continue
+        try:
+            reply = redact(model.reply(_request(agent.messages, limits)))
+        except (BudgetSpent, ModelRejected) as spent:
+            agent.ended = str(spent)
+            break
+        journal.append({"kind": "reply", "reply": to_json(reply)})
+        agent.hear(reply)
     report(agent.turns, agent.tokens)
     return Done(agent.changed, agent.green, agent.ended, agent.turns, agent.tokens, agent.cost_usd)
 
@@ -204,13 +205,13 @@ def replay(events: Sequence[Mapping[str, Any]], name: str = "replay") -> Scripte
 def _limit(agent: "_Agent", limits: Limits, stop: Stop) -> str:
     if stop():
         return "it was stopped"
+    if why := limits.over():
+        return why
     if agent.waiting:
         return ""
     if agent.turns >= limits.turns:
         return f"its {limits.turns} turns are used up"
-    if agent.tokens >= limits.tokens:
-        return f"its {limits.tokens} tokens are used up"
-    return limits.over()
+    return f"its {limits.tokens} tokens are used up" if agent.tokens >= limits.tokens else ""
 
 
 def _request(messages: Sequence[Message], limits: Limits) -> Request:
@@ -235,6 +236,20 @@ def _request(messages: Sequence[Message], limits: Limits) -> Request:
     )
 
 
+class _Refused(Exception):
+    """A call cannot be done, for the reason that is the argument."""
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What came of a call: a text, whether the tests were green in it, and why the work ends with it, if so."""
+
+    text: str
+    green: bool = False
+    ended: str = ""
+    done: bool = True
+
+
 @dataclass
 class _Agent:
     """The state of one piece of work: the conversation, the files, what is still to be done, and what was seen."""
@@ -252,6 +267,9 @@ class _Agent:
     tokens: int = 0
     cost_usd: float = 0.0
     _silent: int = 0
+    _refused: int = 0
+    _answered: int = 0
+    _cut: bool = False
     _warned: bool = False
     _seen: list[str] = field(default_factory=list)
     _states: Counter[str] = field(default_factory=Counter)
@@ -263,8 +281,12 @@ class _Agent:
                 self.hear(from_json(Reply, event["reply"]))
             elif self.waiting:
                 call = self.waiting.pop(0)
-                self._change(call)
-                self._heed(call, str(event["text"]), green=bool(event["green"]), ended=str(event["ended"]))
+                result = _Result(event["text"], event["green"], event["ended"], event.get("done", True))
+                if call.name in {"edit", "write"} and result.done:
+                    with suppress(_Refused):
+                        self._change(call)
+                self._warned |= self._circles(call, replace(result, text=result.text.removesuffix(f"\n{_CIRCLE}")))
+                self._heed(call, result)
 
     def hear(self, reply: Reply) -> None:
         """Take a reply into the conversation."""
@@ -273,79 +295,92 @@ class _Agent:
         self.cost_usd += reply.cost_usd or 0.0
         self.messages.append(reply.as_message())
         self.waiting = list(reply.calls)
+        self._answered, self._cut = 0, reply.finish == "length"
         self._silent = 0 if reply.calls else self._silent + 1
         if reply.finish == "refusal":
             self.ended = "the model refused"
         elif not reply.calls and self._silent >= _SILENT:
             self.ended = f"the model used no tool {_SILENT} times in a row"
         elif not reply.calls:
-            cut = "Your answer was cut off. " if reply.finish == "length" else ""
+            cut = "Your answer was cut off. " if self._cut else ""
             self.messages.append(Message("user", f"{cut}Go on with a tool; use `finish` when you are done."))
 
     def act(self) -> Mapping[str, Any]:
         """Do the next thing that was asked for, and return it as an event."""
         call = self.waiting.pop(0)
-        text, green, ended = self._do(call)
-        if circle := self._circle(call, text):
-            text = f"{text}\n{circle}"
-            ended = ended or ("it went in circles" if self._warned else "")
+        result = self._do(call)
+        if self._circles(call, result):
+            ended = result.ended or ("it went in circles" if self._warned else "")
+            result = replace(result, text=f"{result.text}\n{_CIRCLE}", ended=ended)
             self._warned = True
-        self._heed(call, text, green=green, ended=ended)
-        return {"kind": "result", "tool": call.name, "text": text, "green": green, "ended": ended}
+        result = self._heed(call, result)
+        return {"kind": "result", "tool": call.name, **to_json(result)}
 
-    def _heed(self, call: ToolCall, text: str, *, green: bool, ended: str) -> None:
-        self.messages.append(Message("tool", text, call_id=call.id))
-        self.green, self.ended = green, ended
-        if ended:
+    def _heed(self, call: ToolCall, result: _Result) -> _Result:
+        """Take a result into the conversation; return it with the end that it may bring."""
+        self._refused = 0 if result.done else self._refused + 1
+        if self._refused >= _REFUSED and not result.ended:
+            result = replace(result, ended=f"nothing that it asked for could be done, {_REFUSED} times in a row")
+        self._answered += 1
+        self.messages.append(Message("tool", result.text, call_id=call.id))
+        self.green, self.ended = result.green, result.ended
+        if result.ended:
             self.waiting = []
+        return result
 
-    def _do(self, call: ToolCall) -> tuple[str, bool, str]:
-        """Return the result as text, whether the tests were green in it, and why the work ends with it, if so."""
+    def _do(self, call: ToolCall) -> _Result:
+        try:
+            arguments = self._arguments(call)
+            if call.name == "finish":
+                return _Result("Done.", ended=f"the model ended it: {arguments['why']}"[:500])
+            if call.name == "run_tests":
+                said = self.files.run_tests(self.changed)
+                return _Result(self._data("tests", said.text), said.green, "the tests are green" if said.green else "")
+            if call.name in {"edit", "write"}:
+                return _Result(self._change(call))
+            return _Result(self._data(call.name, getattr(self.desk, call.name)(**arguments)))
+        except _Refused as refused:
+            return _Result(str(refused), done=False)
+
+    def _arguments(self, call: ToolCall) -> Mapping[str, Any]:
+        """Return the call's arguments, once they are what its tool takes."""
+        if self._answered >= _AT_ONCE:
+            raise _Refused(f"Not done: at most {_AT_ONCE} calls are done in one turn.")
         if call.arguments is None:
-            return "The arguments are no JSON object.", False, ""
-        wanted = next((tool for tool in TOOLS if tool.name == call.name), None)
-        if wanted is None:
-            return f"There is no tool {call.name[:50]}; there are {', '.join(tool.name for tool in TOOLS)}.", False, ""
-        if fault := _misfit(wanted, call.arguments):
-            return fault, False, ""
-        if call.name == "finish":
-            return "Done.", False, f"the model ended it: {call.arguments['why']}"[:500]
-        if call.name == "run_tests":
-            said = self.files.run_tests(self.changed)
-            return self._data("tests", said.text), said.green, "the tests are green" if said.green else ""
-        if call.name in {"edit", "write"}:
-            return self._change(call), False, ""
-        return self._data(call.name, getattr(self.desk, call.name)(**call.arguments)), False, ""
+            cut = " Your answer was cut off: ask for less at once." if self._cut else ""
+            raise _Refused(f"The arguments are no JSON object.{cut}")
+        tool = next((tool for tool in TOOLS if tool.name == call.name), None)
+        if tool is None:
+            raise _Refused(f"There is no tool {call.name[:50]}; there are {', '.join(tool.name for tool in TOOLS)}.")
+        if fault := _misfit(tool, call.arguments):
+            raise _Refused(fault)
+        return call.arguments
 
     def _change(self, call: ToolCall) -> str:
         """Make a change of a file, in the overlay and on the desk; return what is to be said of it."""
-        wanted = next((tool for tool in TOOLS if tool.name == call.name), None)
-        if call.name not in {"edit", "write"} or not wanted or call.arguments is None:
-            return ""
-        if _misfit(wanted, call.arguments):
-            return ""
-        path = str(call.arguments["path"]).removeprefix("./")
+        arguments = call.arguments or {}
+        path = str(arguments["path"]).removeprefix("./")
         if self.files.protected(path):
-            return f"{path} is protected: no change of it is taken."
-        if call.name == "write":
-            text = str(call.arguments["text"])
-        else:
-            search, new = (tuple(str(call.arguments[name]).splitlines()) for name in ("search", "replace"))
-            fitted = fit([Block(path, search, new)], self._text)
-            if fitted.faults:
-                return self._data("what is wrong", "\n".join(fitted.faults))
-            if path not in fitted.after:
-                return "That changes nothing."
-            text = fitted.after[path]
+            raise _Refused(f"{path} is protected: no change of it is taken.")
+        text = str(arguments["text"]) if call.name == "write" else self._edited(path, arguments)
         if MASK in text and MASK not in (self._text(path) or ""):
-            return f"{MASK} stands for text that is not shown; leave lines with it as they are."
+            raise _Refused(f"{MASK} stands for text that is not shown; leave lines with it as they are.")
         others = {name: content for name, content in self.changed.items() if name != path}
         if len(others) >= _MOST_FILES or sum(map(len, others.values())) + len(text) > _LARGEST_CHANGE:
-            return f"Too much is changed: at most {_MOST_FILES} files and {_LARGEST_CHANGE} characters."
+            raise _Refused(f"Too much is changed: at most {_MOST_FILES} files and {_LARGEST_CHANGE} characters.")
         if fault := self.desk.put(path, text):
-            return self._data("what is wrong", fault)
+            raise _Refused(self._data("what is wrong", fault))
         self.changed[path] = text
         return f"{path} is changed."
+
+    def _edited(self, path: str, arguments: Mapping[str, Any]) -> str:
+        search, new = (tuple(str(arguments[name]).splitlines()) for name in ("search", "replace"))
+        fitted = fit([Block(path, search, new)], self._text)
+        if fitted.faults:
+            raise _Refused(self._data("what is wrong", "\n".join(fitted.faults)))
+        if path not in fitted.after:
+            raise _Refused("That changes nothing.")
+        return fitted.after[path]
 
     def _text(self, path: str) -> str | None:
         return self.changed[path] if path in self.changed else self.files.read(path)
@@ -356,20 +391,20 @@ class _Agent:
             shown = f"{text[: _RESULT_CHARACTERS // 2]}\n[left out]\n{text[-_RESULT_CHARACTERS // 2 :]}"
         return framed(self.nonce, what, shown)
 
-    def _circle(self, call: ToolCall, text: str) -> str:
-        """Return a warning when the same things are done again and again; nothing where the work moves on."""
-        self._seen.append(_digest([call.name, call.arguments, text]))
+    def _circles(self, call: ToolCall, result: _Result) -> bool:
+        """Return whether the same things are done again and again; a warning begins the count anew."""
+        self._seen.append(_digest([call.name, call.arguments, result.text]))
         last = self._seen[-2 * _ALIKE :]
         same = len(last) >= _ALIKE and len(set(last[-_ALIKE:])) == 1
         turns = len(last) == 2 * _ALIKE and len(set(last)) == 2 and last[0::2] == last[:1] * _ALIKE
-        if call.name in {"edit", "write"}:
+        if call.name in {"edit", "write"} and result.done:
             self._states[_digest(sorted(self.changed.items()))] += 1
         undone = max(self._states.values(), default=0) >= _ALIKE
         if not (same or turns or undone):
-            return ""
+            return False
         self._seen.clear()
         self._states.clear()
-        return "You are doing the same again and again. Try something else, or finish."
+        return True
 
 
 def _misfit(tool: Tool, arguments: Mapping[str, Any]) -> str:

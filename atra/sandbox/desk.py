@@ -76,15 +76,14 @@ class Desk:
         """
         for last in (False, True):
             try:
-                said = self._exchange({"do": do, "with": list(arguments)})
-                return said["fault"] if "fault" in said else said["text"]
+                return self._exchange({"do": do, "with": list(arguments)})
             except BoxFailed:
                 self._close()
                 if last:
                     raise
         raise AssertionError("the loop returns or raises")
 
-    def _exchange(self, message: Mapping[str, Any]) -> dict[str, str]:
+    def _exchange(self, message: Mapping[str, Any]) -> str:
         if self._box is None:
             self._open()
         assert self._box is not None
@@ -103,7 +102,7 @@ class Desk:
             self._buffer += data
         return said
 
-    def _next(self) -> dict[str, str] | None:
+    def _next(self) -> str | None:
         size = int.from_bytes(self._buffer[:4], "big")
         if len(self._buffer) >= 4 and size > _LARGEST_ANSWER:
             raise BoxFailed("the desk says more than it may")
@@ -112,12 +111,10 @@ class Desk:
         body = bytes(self._buffer[4 : 4 + size])
         del self._buffer[: 4 + size]
         try:
-            said = json.loads(body)
-        except ValueError as error:
+            said = json.loads(body)["said"]
+        except (ValueError, RecursionError, TypeError, KeyError) as error:  # it may be the repository's own interpreter
             raise BoxFailed("what came out of the desk's box is no message of ours") from error
-        if not isinstance(said, dict):
-            raise BoxFailed("what came out of the desk's box is no message of ours")
-        return {str(name): str(value) for name, value in said.items()}
+        return str(said)
 
     def _open(self) -> None:
         policy = policy_for(self._project, self._tree, wall_s=_LIFE_S, cpu_s=_LIFE_S)
@@ -125,7 +122,8 @@ class Desk:
         self._box = self._sandbox.start([self._project.python, "-I", "-S", _INSIDE_AT], policy)
         self._buffer.clear()
         for path in self._without:
-            self._exchange({"do": "drop", "with": [path]})
+            if (said := self._exchange({"do": "drop", "with": [path]})) != "done":
+                raise BoxFailed(f"{path} could not be kept from the desk: {said}")
         for path, text in self._put.items():
             self._exchange({"do": "put", "with": [path, text]})
 

@@ -41,7 +41,7 @@ def listing(path: str, pattern: str) -> str:
     for name in walk(path):
         if not pattern or fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(os.path.basename(name), pattern):
             found.append(name)
-    shown = found[:MOST_ENTRIES]
+    shown = fitting(found, MOST_ENTRIES)
     more = [f"and {len(found) - len(shown)} more; name a folder or a pattern"] if len(found) > len(shown) else []
     return "\n".join(shown + more) or "nothing"
 
@@ -51,13 +51,7 @@ def reading(path: str, first: int, last: int) -> str:
     lines = text_of(path).splitlines()
     first = max(1, first)
     last = min(last if last > 0 else len(lines), len(lines), first + MOST_LINES - 1)
-    shown, room = [], MOST_CHARACTERS
-    for number in range(first, last + 1):
-        line = f"{number:5}  {cut(lines[number - 1])}"
-        room -= len(line) + 1
-        if room < 0:
-            break
-        shown.append(line)
+    shown = fitting([f"{number:5}  {cut(lines[number - 1])}" for number in range(first, last + 1)], MOST_LINES)
     end = first + len(shown) - 1
     head = f"{path}, lines {first} to {end} of {len(lines)}"
     return "\n".join([head, *shown]) if shown else f"{path} has {len(lines)} lines"
@@ -83,8 +77,9 @@ def searching(pattern: str, path: str, regex: bool) -> str:
                 if len(hits) < MOST_HITS:
                     hits.append(f"{name}:{number}: {cut(line.strip())}")
                 seen += 1
-    more = [f"and {seen - len(hits)} more"] if seen > len(hits) else []
-    return "\n".join(hits + more) or "nothing"
+    shown = fitting(hits, MOST_HITS)
+    more = [f"and {seen - len(shown)} more"] if seen > len(shown) else []
+    return "\n".join(shown + more) or "nothing"
 
 
 def putting(path: str, text: str) -> str:
@@ -152,6 +147,17 @@ def text_of(path: str) -> str:
     return data.decode("utf-8", "replace")
 
 
+def fitting(lines: list[str], most: int) -> list[str]:
+    """Return the first of the lines, as many as are asked for and have room in one answer."""
+    room, shown = MOST_CHARACTERS, []
+    for line in lines[:most]:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        shown.append(line)
+    return shown
+
+
 def cut(line: str) -> str:
     """Return the line, or its beginning where it is very long."""
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}… ({len(line)} characters)"
@@ -166,18 +172,18 @@ WAYS: dict[str, Callable[..., str]] = {
 }
 
 
-def answer(message: dict[str, Any]) -> dict[str, str]:
+def answer(message: dict[str, Any]) -> str:
     """Do what a message asks for, within its time."""
     signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, LOOK_S)
     try:
-        return {"text": WAYS[message["do"]](*message["with"])}
+        return WAYS[message["do"]](*message["with"])
     except Fault as fault:
-        return {"fault": str(fault)}
+        return str(fault)
     except (OSError, ValueError, RecursionError, MemoryError) as error:
-        return {"fault": f"{type(error).__name__}: {error}"}
+        return f"{type(error).__name__}: {error}"[:500]
     except Late:
-        return {"fault": f"that took longer than {LOOK_S:.0f} s; ask for less"}
+        return f"that took longer than {LOOK_S:.0f} s; ask for less"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -206,7 +212,7 @@ def main() -> None:
         if len(head) < 4:
             return
         said = answer(json.loads(receive(asked, int.from_bytes(head, "big"))))
-        body = json.dumps(said).encode()
+        body = json.dumps({"said": said}).encode()
         data = len(body).to_bytes(4, "big") + body
         while data:
             data = data[os.write(told, data) :]

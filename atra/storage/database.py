@@ -26,7 +26,7 @@ def connect(url: str) -> Engine:
     return create_engine(
         address(url),
         hide_parameters=True,
-        json_serializer=_storable_json,
+        json_serializer=storable_json,
         pool_pre_ping=True,
         pool_size=4,
         max_overflow=8,
@@ -55,7 +55,8 @@ def storable(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _storable_json(value: Any) -> str:
+def storable_json(value: Any) -> str:
+    """Return the value as JSON that PostgreSQL can keep."""
     text = json.dumps(value, ensure_ascii=False)
     return storable(_ESCAPED_NUL.sub("\\1\ufffd", text))
 

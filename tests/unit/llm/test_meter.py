@@ -95,6 +95,15 @@ def test_no_secret_leaves(book: Book):
     assert asked.messages[2].calls[0].arguments == {"path": "[redacted]", "deep": [{"x": "[redacted]"}]}
 
 
+def test_what_no_encoding_takes_is_no_reason_to_fail(book: Book):
+    """A test that compares file names may print half a character; the rest of its message arrives."""
+    model = ScriptedModel(["yes"])
+    asked = Request((Message("user", "not caf\udce9 but café"),))
+    Meter(model, book, Redactor(), Budgets(1, 1, 1), "r1", "ask", PRICE).reply(asked)
+
+    assert model.requests[0].messages[0].text == "not caf? but café"
+
+
 def test_no_secret_is_kept_of_an_error(book: Book):
     """A server may echo what it was sent."""
     with pytest.raises(ModelRejected):

@@ -1,6 +1,7 @@
 """The agent's loop: tools, limits, circles, and a journal from which the work goes on and can be replayed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -170,6 +171,51 @@ def test_a_model_that_only_talks_is_reminded_and_then_left():
     assert "Go on with a tool" in model.requests[1].messages[-1].text
 
 
+def test_a_model_whose_calls_are_never_fit_to_be_done_is_left():
+    """Six in a row, in one turn or in six; one that is done in between begins the count anew."""
+    wrong = [("read", {"path": number}) for number in range(5)]
+    model = ScriptedModel([calls(*wrong), calls(("list", {})), calls(*wrong, ("rm", {})), calls(("list", {}))])
+    done = run(model)
+
+    assert (done.ended, done.turns) == ("nothing that it asked for could be done, 6 times in a row", 3)
+
+
+def test_a_turn_does_so_much_at_once():
+    """What is beyond is told so, and the next turn may ask for it again."""
+    many = [("read", {"path": f"f{number}.py"}) for number in range(22)]
+    model = ScriptedModel([calls(*many), calls(*many[20:]), calls(("finish", {"why": "read"}))])
+    run(model)
+    results = [message.text for message in model.requests[-1].messages if message.role == "tool"]
+
+    assert [text.startswith("Not done: at most 20 calls") for text in results] == [False] * 20 + [True] * 2 + [
+        False
+    ] * 2
+
+
+def test_an_answer_that_was_cut_off_is_told_why_its_call_is_broken():
+    """Else the model would write the same long file again."""
+    cut = Reply("", "length", (ToolCall("c", "write", None, '{"path": "a.py", "te'),), usage=Usage(10, 0))
+    model = ScriptedModel([cut, calls(("finish", {"why": "seen"}))])
+    run(model)
+
+    assert last_result(model) == "The arguments are no JSON object. Your answer was cut off: ask for less at once."
+
+
+def test_time_ends_a_turn_in_its_middle():
+    """However many runs of the tests were asked for in it."""
+    ran: list[int] = []
+
+    def slow(files: Mapping[str, str]) -> TestsSaid:
+        ran.append(len(ran))
+        return TestsSaid(False, f"red for the {len(ran)}. time")
+
+    limits = Limits(over=lambda: "the time for this repair is over" if len(ran) == 2 else "")
+    model = ScriptedModel([calls(*[("run_tests", {})] * 9)])
+    done = work("s", "t", PaperDesk(), replace(FILES, run_tests=slow), model, PaperJournal(), limits, nonce="n0")
+
+    assert (len(ran), done.ended) == (2, "the time for this repair is over")
+
+
 @pytest.mark.parametrize(
     "turns",
     [
@@ -201,6 +247,22 @@ def test_a_killed_worker_goes_on_where_it_was(breaks: int):
 
     assert (done.files, done.green, done.turns) == ({"shop/cart.py": RIGHT}, True, 3)
     assert len(again.requests) == 3 - kept
+
+
+def test_circles_are_counted_across_a_kill():
+    """Two looks before it and one after are three; and who was warned before it is not warned again."""
+    same = [calls(("list", {}))] * 9
+    journal, ended = PaperJournal(), []
+    for breaks in (5, 9, None):
+        journal = PaperJournal(journal.kept, breaks)
+        model = ScriptedModel(same)
+        try:
+            ended.append(run(model, journal).ended)
+        except ConnectionError:
+            continue
+
+    assert ended == ["it went in circles"]
+    assert sum(event["kind"] == "reply" for event in journal.kept) == 6
 
 
 def test_a_finished_journal_asks_nothing():
