@@ -12,6 +12,7 @@ from atra.meta_architect.records import Target
 from atra.self_repair.fingerprint import fingerprint
 from atra.self_repair.records import Failure, Report, redacted
 from atra.self_repair.triage import triage
+from atra.self_repair.watch import watch_id
 from atra.wiring import Wiring
 from workers.app import broker
 from workers.pipelines import MIGRATE_TARGET, SELF_REPAIR, migrate_target, repair_plan
@@ -113,9 +114,11 @@ def _why_not_now(wired: Wiring, failure: Failure, target: Target) -> str:
     """Return why no repair is started: this revision was tried already, or enough runs are open; nothing otherwise.
 
     A run that was cancelled or ended in an error, of the services' say, does not count as a try until it has happened
-    as often as one step may be tried.
+    as often as one step may be tried. A fix that failed is no reason against another one.
     """
-    tried = [run for run in wired.runs.recent(50, failure_id=failure.id) if run.kind in {SELF_REPAIR, MIGRATE_TARGET}]
+    known = wired.runs.recent(50, failure_id=failure.id)
+    failed = {run.id for run in known if any(other.id == watch_id(run.id) for other in known)}
+    tried = [run for run in known if run.kind in {SELF_REPAIR, MIGRATE_TARGET} and run.id not in failed]
     here = [run for run in tried if run.input.get("revision") == target.revision]
     if same := next((run for run in here if run.outcome not in {"cancelled", "error"}), None):
         return f"run {same.id} has worked on it at this revision: {same.outcome or 'under way'}"

@@ -19,6 +19,8 @@ from atra.meta_architect.source import FUNCTIONS, UNREADABLE, Function, parse
 _COMMON = frozenset({"0", "1", "-1", "2", "None", "True", "False", "''", "[]"})
 """Literals so common that finding one in a test says nothing."""
 
+_JUMPS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -69,9 +71,9 @@ def judge(item: Plausible, sources: Mapping[str, str], expected: Iterable[str] =
     """Return what speaks against the patch.
 
     The signs are those of Tan, Yoshida, Prasad, Roychoudhury 2016 (FSE, "Anti-patterns in search-based program repair")
-    and two more: `unused` a parameter or variable that was read is read no more; `constant` a condition without a name
-    in it is new; `literal` the patch brings a value that a failing test expects; `deleted` statements went;
-    `early-exit` a new branch returns a constant.
+    and three more: `unused` a parameter or variable that was read is read no more; `constant` a condition without a
+    name in it is new; `literal` the patch brings a value that a failing test expects; `deleted` statements went;
+    `early-exit` a new branch returns a constant; `dead` statements stand behind a new jump, where none reaches them.
     """
     trees = _trees(item, sources)
     if trees is None:
@@ -87,6 +89,7 @@ def judge(item: Plausible, sources: Mapping[str, str], expected: Iterable[str] =
             ("literal", bool(_new_literals(sources.get(path, ""), item, path) & wanted)),
             ("deleted", _statements(after) < _statements(before)),
             ("early-exit", _constant_returns(after) > _constant_returns(before)),
+            ("dead", _dead_ends(after) > _dead_ends(before)),
         ):
             if found and name not in signs:
                 signs.append(name)
@@ -188,3 +191,9 @@ def _constant_returns(tree: ast.AST) -> int:
     branches = (node for node in ast.walk(tree) if isinstance(node, ast.If))
     returns = (node.body[0] for node in branches if len(node.body) == 1 and isinstance(node.body[0], ast.Return))
     return sum(isinstance(node.value, ast.Constant | ast.List | ast.Dict | None) for node in returns)
+
+
+def _dead_ends(tree: ast.AST) -> int:
+    """Return how many jumps have statements behind them in their own block."""
+    blocks = (block for node in ast.walk(tree) for _, block in ast.iter_fields(node) if isinstance(block, list))
+    return sum(isinstance(one, _JUMPS) for block in blocks for one in block[:-1])

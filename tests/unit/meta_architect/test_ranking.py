@@ -40,6 +40,7 @@ HONEST = patch("total > limit", "total >= limit")
         (patch("return total", "return 417"), "literal"),
         (patch("        total = limit\n", "        pass\n    if 0 < total:\n        return 5\n"), "early-exit"),
         (patch("    if total > limit:\n        total = limit\n", ""), "deleted"),
+        (patch("    if total", "    return rate\n    if total"), "dead"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
