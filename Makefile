@@ -59,6 +59,9 @@ bench-rooms: .venv/installed-dev sandbox ## how well experts find bugs: make ben
 	@nice -n 19 $(VENV)/python -m benchmarks.collect --packages "$(PACKAGES)" --cosmic-ray "$(COSMIC_RAY)" --into .venv/rooms
 	@$(VENV)/python -m benchmarks.rooms --cases .venv/rooms --cosmic-ray "$(COSMIC_RAY)" --json benchmarks/results/rooms.json
 
+bench-gate: .venv/installed-dev ## how often the gate promotes an equal model, and a better one
+	@$(VENV)/python -m benchmarks.gate
+
 clean: ## remove everything that was made here
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
