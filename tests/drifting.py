@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.targets import make_repository
+
 ENV = '''"""Runs the migrations."""
 
 import os
@@ -49,7 +51,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     ${downgrades if downgrades else "pass"}
 '''
-INI = "[alembic]\nscript_location = %(here)s/migrations\nprepend_sys_path = .\nsqlalchemy.url = postgresql://nobody@nowhere/shop\n"
+INI = (
+    "[alembic]\nscript_location = %(here)s/migrations\nprepend_sys_path = .\n"
+    "sqlalchemy.url = postgresql://nobody@nowhere/shop\n"
+)
 IMPORTS = """import enum
 
 import sqlalchemy as sa
@@ -97,8 +102,12 @@ def downgrade() -> None:
 '''
 
 
-def make(folder: Path, models: str, *, first: str = FIRST, env: str = ENV, **more: str) -> Path:
-    """Write a repository whose models are these and whose only migration makes `orders` as `ORDERS` says."""
+def drifting(root: Path, models: str, *, first: str = FIRST, env: str = ENV, **more: str) -> Path:
+    """Make a repository whose models are these and whose only migration makes `orders` as `ORDERS` says.
+
+    Args:
+        more: further files by path; an empty text takes one of the standing files away.
+    """
     files = {
         "alembic.ini": INI,
         "models.py": IMPORTS + models,
@@ -107,8 +116,4 @@ def make(folder: Path, models: str, *, first: str = FIRST, env: str = ENV, **mor
         "migrations/versions/5a1_create_orders.py": first,
         **more,
     }
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
+    return make_repository(root, {path: text for path, text in files.items() if text})

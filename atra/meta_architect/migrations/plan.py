@@ -200,6 +200,7 @@ def _column_renames(drift: Drift, decision: _Decision) -> set[int]:
             )
         else:
             done |= {n, *(m for m, _ in fits)}
+            decision.sentences += [f"drop column {table}.{name}", *(f"add column {table}.{new}" for new in names)]
             decision.refusals.append(
                 f"{table}.{name} looks like a rename of {name} to {' or '.join(names)}, and nothing says which; "
                 f"write the rename by hand, or drop it with --allow-loss {table}.{name}"

@@ -153,6 +153,8 @@ class Tested:
     `fixed` failed before and pass now, `broken` the other way round; `why` says why none were run.
     """
 
+    __test__ = False
+
     passing: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
