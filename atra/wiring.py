@@ -75,7 +75,7 @@ class Wiring:
         """
         if self.settings.redis_url is None:
             raise MissingPart("Redis: start one with `atra up`, or set ATRA_REDIS_URL")
-        return signals.Signals(signals.connect(self.settings.redis_url.get_secret_value()))
+        return signals.Signals(self.settings.redis_url.get_secret_value())
 
     @cached_property
     def scratch(self) -> Path:

@@ -204,10 +204,10 @@ def _workers(settings: Settings) -> Part:
 
 
 def _beat(settings: Settings) -> Part:
-    from atra.storage.signals import Signals, connect
+    from atra.storage.signals import Signals
 
     assert settings.redis_url is not None
-    signals = Signals(connect(settings.redis_url.get_secret_value()))
+    signals = Signals(settings.redis_url.get_secret_value())
     age = signals.beat_age_s()
     signals.close()
     hint = "A beat that replaces a killed one waits up to a minute. Workers look for stuck runs when they start."
