@@ -109,9 +109,13 @@ class FailureStore:
             return [_failure(row) for row in db.execute(query)]
 
     def mark_repaired(self, failure_id: str) -> None:
-        """Note that a repair of this failure was committed."""
+        """Note that a repair of this failure was committed; what was said of an earlier one that failed is over."""
+        anew = {"path": "repair", "reason": "repaired again, after an earlier fix had failed"}
+        values = {
+            name: case((failures.c.state == "regressed", said), else_=failures.c[name]) for name, said in anew.items()
+        }
         with transaction(self._engine) as db:
-            db.execute(update(failures).where(failures.c.id == failure_id).values(state="repaired"))
+            db.execute(update(failures).where(failures.c.id == failure_id).values(state="repaired", **values))
 
     def mark_open(self, failure_id: str) -> None:
         """Note that the repair of this failure is undone."""

@@ -72,6 +72,10 @@ def test_a_regressed_failure_is_urgent_and_says_why_until_it_is_repaired(store: 
 
     assert (again.state, again.urgent, again.path, again.reason) == ("regressed", True, "escalate", "it is in")
     assert again.count == 2
+    store.mark_repaired(failure.id)
+    mended = store.get(failure.id)
+    assert (mended.state, mended.path) == ("repaired", "repair")
+    assert "after an earlier fix had failed" in mended.reason
 
 
 def test_text_that_postgresql_cannot_keep_loses_no_report(store: FailureStore):
