@@ -95,6 +95,10 @@ class _Index:
                 for constant in _constants(tree):
                     self._own.setdefault((region.path, constant), set()).add(region.id)
 
+    def all_of(self, path: str, wanted: Iterable[str]) -> list[str]:
+        """Return the regions that these names stand for, one as often as it is named."""
+        return [id_ for name in wanted for id_ in sorted(self.resolve(path, name))]
+
     def resolve(self, path: str, name: str) -> set[str]:
         """Return the regions that `name`, a word or words with dots, may stand for in this file."""
         first, _, rest = name.partition(".")
@@ -169,12 +173,12 @@ def _starts(case: Case) -> dict[str, float]:
         inside = [frame.line for frame in result.frames if frame.path == path]
         text, tree = case.tests.get(path, ""), case.trees.get(path)
         function = names.function_named(tree, result.id) if tree is not None else None
-        if function is None:
+        if tree is None or function is None:
             continue
         wanted = names.slice_of(text, function, inside[-1] if inside else None)
-        reached = [id_ for name in wanted for id_ in index.resolve(path, name)]
-        if not reached:
-            reached = [id_ for name in _used(function, ()) for id_ in index.resolve(path, name)]
+        reached = index.all_of(path, wanted)
+        reached = reached or index.all_of(path, names.behind(tree, function, wanted))
+        reached = reached or index.all_of(path, _used(function, ()))
         entered = [region.id for frame in result.frames if (region := where.get((frame.path, frame.line)))]
         for id_ in reached or entered[:1]:
             found[id_] = found.get(id_, 0.0) + 1 / len(reached or entered[:1])

@@ -75,6 +75,21 @@ def slice_of(text: str, function: Function, line: int | None) -> list[str]:
     return found
 
 
+def behind(tree: ast.Module, function: Function, wanted: list[str]) -> list[str]:
+    """Return the names used by those functions of the file, helpers and fixtures, that the wanted names stand for."""
+    helpers = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    waiting, followed = list(wanted), {function.name}
+    found: list[str] = []
+    for name in waiting:  # grows on the way
+        helper = name.removeprefix("self.").partition(".")[0]
+        if helper in helpers and helper not in followed:
+            followed.add(helper)
+            used = [dotted(one) for statement in helpers[helper].body for one in _names(statement)]
+            found += used
+            waiting += used
+    return found
+
+
 def _statement(statements: list[ast.stmt], line: int | None) -> ast.stmt | None:
     """Return the smallest statement round the line; the last one for none."""
     if line is None:
