@@ -1,13 +1,15 @@
 """The real worker application, which kills its whole worker by SIGKILL at one moment of one step, once.
 
-`KILL_STEP` names the step, `KILL_MOMENTS` the moments (`claimed`, `unsettled`, `settled`), each of which kills once; a
-file in `KILL_MARKS` remembers that it did.
+`KILL_STEP` names the step, `KILL_MOMENTS` the moments, each of which kills once; a file in `KILL_MARKS` remembers that
+it did. The moments are `claimed`, `unsettled`, `settled`, and, of a step with a journal, `unwritten-N` and `written-N`,
+just before and after its event N.
 """
 
 import os
 import signal
 from pathlib import Path
 
+from atra.storage.events import EventStore
 from atra.storage.runs import RunStore
 from workers.app import app
 
@@ -17,7 +19,7 @@ STEP = os.environ["KILL_STEP"]
 MOMENTS = os.environ["KILL_MOMENTS"].split(",")
 MARKS = Path(os.environ["KILL_MARKS"])
 
-_claim, _settle = RunStore.claim, RunStore.settle
+_claim, _settle, _append = RunStore.claim, RunStore.settle, EventStore.append
 
 
 def _die(name: str, moment: str) -> None:
@@ -44,5 +46,13 @@ def settle(self, held, output, ending=None):
     _die(held.name, "settled")
 
 
+def append(self, held, event):
+    _die(held.name, f"unwritten-{len(self.of(held.run.id, held.name, held.shard))}")
+    position = _append(self, held, event)
+    _die(held.name, f"written-{position}")
+    return position
+
+
 RunStore.claim = claim
 RunStore.settle = settle
+EventStore.append = append
