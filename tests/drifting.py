@@ -53,7 +53,8 @@ def downgrade() -> None:
 '''
 INI = (
     "[alembic]\nscript_location = %(here)s/migrations\nprepend_sys_path = .\n"
-    "sqlalchemy.url = postgresql://nobody@nowhere/shop\n"
+    "sqlalchemy.url = postgresql://nobody@nowhere/shop\n\n"
+    "[post_write_hooks]\nhooks = black\nblack.type = console_scripts\nblack.entrypoint = black\n"
 )
 IMPORTS = """import enum
 

@@ -79,7 +79,7 @@ def take_in(wired: Wiring, report: Report) -> Taken:
     if decision.path == "migrate":
         if not any(path.endswith("alembic.ini") for path in repository.files(target.revision)):
             return Taken(failure, None, f"{decision.reason}, and the repository has no alembic.ini")
-        target, plan = migration_of(target), migrate_target(wired.settings)
+        target, plan = migration_of(target, wired.settings), migrate_target(wired.settings)
     if why := _why_not_now(wired, failure, target):
         return Taken(failure, None, why)
     try:

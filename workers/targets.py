@@ -60,14 +60,18 @@ def make_target(
 
 def migration_of(
     target: Target,
+    settings: Settings,
     config: str = "",
     rows: int = 50,
     allow_loss: tuple[str, ...] = (),
     url_variables: tuple[str, ...] = (),
 ) -> MigrationTarget:
     """Return what is to be migrated: a repository as for a repair, and what only a migration needs."""
+    known = entry_of(Path(target.path), settings)[1].url_variables
     given = {one.name: getattr(target, one.name) for one in fields(Target)}
-    return MigrationTarget(**given, config=config, rows=rows, allow_loss=allow_loss, url_variables=url_variables)
+    return MigrationTarget(
+        **given, config=config, rows=rows, allow_loss=allow_loss, url_variables=(*known, *url_variables)
+    )
 
 
 def entry_of(root: Path, settings: Settings) -> tuple[str, RepositorySettings]:

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 R = TypeVar("R")
 
 CANCELLED = Ending("cancelled", "cancelled on request")
+_LANDED = frozenset({"fixed", "written", "migrated"})
 
 
 class AtraTask(Task):  # type: ignore[misc]
@@ -167,7 +168,7 @@ def run_step(name: str, run_id: str, shard: int, work_on: StepFunction) -> str:
     try:
         with work.heartbeat():
             output, ending = work_on(work)
-        if work.cancelled and not (ending and ending.outcome == "fixed"):  # what has landed is told
+        if work.cancelled and not (ending and ending.outcome in _LANDED):  # what has landed is told
             ending = CANCELLED
         wired.runs.settle(claim, None if output is None else to_json(output), ending)
     except LeaseLost as error:

@@ -66,7 +66,7 @@ def migrate(
         budget_s=budget_seconds or settings.budget_s,
         budget_usd=budget_usd,
     )
-    wanted = migration_of(target, config, rows, tuple(allow_loss or ()), tuple(url_variable or ()))
+    wanted = migration_of(target, settings, config, rows, tuple(allow_loss or ()), tuple(url_variable or ()))
     if (dirty := repository.dirty_files()) and not include_uncommitted:
         err.print(
             f"[yellow]note:[/] {len(dirty)} uncommitted changes are not part of this migration "

@@ -6,6 +6,8 @@ directory is never looked at: it may be a repository nobody trusts, whose files 
 """
 
 import os
+from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -73,6 +77,7 @@ class RepositorySettings(BaseModel):
     python: Path | None = None
     protected: tuple[str, ...] = ()  # glob patterns no patch may touch, besides the standing ones
     allowed: tuple[str, ...] = ()  # glob patterns lifted from the standing protection
+    url_variables: tuple[str, ...] = ()  # environment variables that hold its database's address, for migrations
     policy: Literal["branch", "merge", "push"] = "branch"  # how far a repair's commit goes by itself
     merge_into: str | None = None  # the branch that `merge` moves; the checked out one unless said
     remote: str = "origin"  # where `push` sends the branch
@@ -144,6 +149,43 @@ class Settings(BaseSettings):
         secrets = [field.get_secret_value() for field in (*fields, *keys) if isinstance(field, SecretStr)]
         passwords = [urlsplit(secret).password or "" for secret in secrets if "://" in secret]
         return kind([*secrets, *passwords, *map(unquote, passwords)])
+
+
+def unread() -> list[str]:
+    """Return a sentence for every variable, key or table that looks like a setting and is none: it counts for nothing.
+
+    A misspelt name inside an entry of a model or a repository is an error instead, see `load_settings`.
+    """
+    try:
+        return list(_unread())
+    except (SettingsError, ValueError, OSError):
+        return []  # what cannot be read at all is told by `load_settings`
+
+
+def _unread() -> Iterator[str]:
+    file = _toml_file()
+    if os.environ.get("ATRA_CONFIG") and not file.exists():
+        yield f"ATRA_CONFIG names {file}, which does not exist"
+    env_file = file.with_name(".env")
+    variables = EnvSettingsSource(Settings).env_vars.keys() - {"atra_config"}
+    written = DotEnvSettingsSource(Settings, env_file=env_file).env_vars.keys() - variables
+    for place, names in (("", variables), (f" in {env_file}", written)):
+        for name in sorted(name.upper() for name in names if name.startswith("atra_")):
+            field, mark, rest = name.removeprefix("ATRA_").partition("__")
+            yield from _unknown(field, f"ATRA_{{}}{mark}{rest}", place)
+    for key, value in TomlConfigSettingsSource(Settings, file).toml_data.items():
+        yield from _unknown(key, "[{}]" if isinstance(value, dict) else "{}", f" in {file}")
+
+
+def _unknown(name: str, form: str, place: str) -> Iterator[str]:
+    """Yield a sentence about the name if no setting has it; `form` is how it was written."""
+    fields = list(Settings.model_fields)
+    if name.lower() in fields:
+        return
+    close = get_close_matches(name.lower(), fields, n=1)
+    meant = "".join(close).upper() if name.isupper() else "".join(close)
+    hint = f"is {form.replace('{}', meant)} meant?" if close else "docs/operations.md lists them"
+    yield f"{form.replace('{}', name)}{place} is no setting of ATRA; {hint}"
 
 
 def _toml_file() -> Path:

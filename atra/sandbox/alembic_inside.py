@@ -239,6 +239,8 @@ class Environment:
         )
         self.config = Config(stdout=io.StringIO(), **given)
         self.config.set_main_option("sqlalchemy.url", os.environ["ATRA_SCRATCH_URL"].replace("%", "%%"))
+        if request["config"].endswith(".ini"):
+            self.config.set_section_option("post_write_hooks", "hooks", "")  # programs of the developer's machine
         self.version_table = "alembic_version"
 
     def do(self, request: Facts) -> Facts:

@@ -102,7 +102,7 @@ def carried_out(wired: Wiring, root: Path, until: str = "commit", **options: Any
     known = {name: options.pop(name) for name in ("commit", "generator") if name in options}
     target = make_target(Repository.open(root), wired.settings, python=Path(sys.executable), budget_s=60, **known)
     plan = migrate_target(wired.settings, target.generator)
-    run = wired.runs.open(new_id("r"), plan, to_json(migration_of(target, **{"rows": 12, **options})))
+    run = wired.runs.open(new_id("r"), plan, to_json(migration_of(target, wired.settings, **{"rows": 12, **options})))
     for name, _ in plan.steps:
         if run.state == "open":
             with suppress(AtraError):  # the run tells it
