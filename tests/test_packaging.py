@@ -64,7 +64,7 @@ def test_the_command_is_installed() -> None:
     command = Path(sys.executable).with_name("atra")
     said = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
 
-    assert script.value == "atra.cli.main:main"
+    assert script.value == "atra.__main__:main"
     assert version("atra") == atra.__version__
     assert (said.returncode, said.stdout) == (0, f"atra {atra.__version__}\n")
 

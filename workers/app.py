@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 
 from atra.core.errors import BrokerUnavailable
 from atra.core.logs import configure as configure_logs
-from atra.core.settings import Settings
+from atra.core.settings import Settings, unread
 from atra.wiring import wiring
 from workers import broker_guard, signing
 
@@ -21,6 +21,7 @@ TASK_MODULES = (
     "workers.author",
     "workers.reports",
     "workers.watch",
+    "workers.delivery",
     "workers.maintenance",
 )
 
@@ -84,6 +85,8 @@ def broker(speaker: Celery = app) -> Iterator[Celery]:
 def _set_up_logging(**_: Any) -> None:
     settings = wiring().settings
     configure_logs(settings.redactor(), settings.log_level)
+    for sentence in unread():
+        structlog.get_logger(__name__).warning("a setting counts for nothing", why=sentence)
 
 
 @worker_process_init.connect

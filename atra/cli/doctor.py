@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from atra.cli.stack import addressed, running_stack
 from atra.core.errors import AtraError, ModelUnavailable, NoModel, NoPrice, as_facts
-from atra.core.settings import ModelSettings, Settings
+from atra.core.settings import ModelSettings, Settings, unread
 from atra.llm.prices import price_of
 
 _LEAST_FREE_BYTES = 1024**3
@@ -45,7 +45,8 @@ class Part:
 
 def doctor(settings: Settings) -> list[Part]:
     """Return every part and how it is; the embedded services are started for so long where no others are set."""
-    parts = [_python(), _git(), _sandbox(settings), _disk(settings.home), _message_key(settings), *models(settings)]
+    parts = [_python(), _git(), names(), _sandbox(settings), _disk(settings.home), _message_key(settings)]
+    parts += models(settings)
     listening = bool(settings.database_url and settings.redis_url) or running_stack(settings.home) is not None
     with ExitStack() as stack:
         try:
@@ -68,6 +69,15 @@ def _git() -> Part:
     if done.returncode:
         return Part("git", "broken", done.stderr.strip(), hint)
     return Part("git", "ok", done.stdout.strip().removeprefix("git version "))
+
+
+def names() -> Part:
+    """Return whether all that looks like a setting, in the environment and in the files, is one."""
+    wrong = unread()
+    if wrong:
+        hint = "What has no setting's name counts for nothing: correct it, or remove it."
+        return Part("settings", "broken", "; ".join(wrong), hint, needed=False)
+    return Part("settings", "ok", "every variable, key and table has the name of a setting", needed=False)
 
 
 def _sandbox(settings: Settings) -> Part:

@@ -13,10 +13,11 @@ import typer
 
 import atra
 from atra.cli import author, demo, failures, migrate, operations, repair, runs
-from atra.cli.console import deaf, err, facts_of, print_error
+from atra.cli.console import deaf, err, facts_of, plain, print_error
 from atra.core.errors import AtraError, BudgetSpent
 from atra.core.logs import configure
 from atra.core.redaction import Redactor
+from atra.core.settings import unread
 
 # Typer carries its own copy of click, and gives no public name to the class that all its complaints derive from.
 _Complaint: Any = typer.BadParameter.__mro__[2]
@@ -46,6 +47,8 @@ def _options(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Show what goes on inside, on standard error."),
 ) -> None:
     configure(Redactor(), "INFO" if verbose else "ERROR")
+    for sentence in unread():
+        err.print(f"[yellow]warning:[/] {plain(sentence)}", soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -73,6 +76,10 @@ def run(arguments: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         deaf()
+        return 0
+    except SystemExit as leaving:  # how rich, which prints the help, says that the reader has left
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
         return 0
     except _Complaint as complaint:
         if not complaint.format_message():  # the help was printed instead

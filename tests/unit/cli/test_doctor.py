@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from atra.cli.doctor import Part, models
+from atra.cli.doctor import Part, models, names
 from atra.core.settings import Settings
 
 
@@ -75,3 +75,14 @@ def test_a_folder_with_a_model_is_found(tmp_path: Path):
     (tmp_path / "config.json").write_text("{}")
 
     assert examined({"provider": "local", "model": str(tmp_path)}).state == "ok"
+
+
+def test_a_misspelt_setting_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """It keeps nobody from repairing, and is named with what was probably meant."""
+    monkeypatch.setenv("ATRA_HOME", str(tmp_path))
+    assert (names().state, names().needed) == ("ok", False)
+
+    monkeypatch.setenv("ATRA_SHARD", "3")
+
+    assert (names().state, names().needed) == ("broken", False)
+    assert "is ATRA_SHARDS meant?" in names().detail

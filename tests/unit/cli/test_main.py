@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -60,6 +61,39 @@ def test_a_reader_who_leaves_is_told_apart():
 
     with pytest.raises(BrokenPipeError):
         Speech(file=gone).print("a line")
+
+
+def test_a_reader_who_leaves_the_help_is_no_failure():
+    """`atra --help | head -1`, in a shell that minds each exit code of a pipe."""
+    read, write = os.pipe()
+    os.close(read)
+
+    with os.fdopen(write, "wb") as gone:
+        done = subprocess.run((sys.executable, "-m", "atra", "--help"), stdout=gone, stderr=subprocess.PIPE, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_interruption_while_loading_shows_no_traceback():
+    """Ctrl-C comes when the first of the modules are there; the interpreter tells of each as it is loaded."""
+    command = (sys.executable, "-X", "importtime", "-m", "atra", "runs")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as loading:
+        assert loading.stderr
+        heard = next(line for line in loading.stderr if "structlog" in line)
+        loading.send_signal(signal.SIGINT)
+        rest = loading.stderr.read()
+
+    assert heard
+    assert (loading.returncode, "Traceback" in rest) == (130, False)
+    assert rest.endswith("interrupted\n")
+
+
+def test_a_misspelt_variable_is_told_and_the_command_goes_on(tmp_path: Path):
+    """On standard error, so that what a program reads stays what it is."""
+    done = atra("cancel", "--help", ATRA_HOME=str(tmp_path), ATRA_SHARD="3")
+
+    assert done.returncode == 0
+    assert done.stderr == "warning: ATRA_SHARD is no setting of ATRA; is ATRA_SHARDS meant?\n"
 
 
 def test_no_name_is_cut_in_a_narrow_table():

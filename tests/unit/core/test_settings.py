@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from atra.core.errors import BadInput
-from atra.core.settings import Settings, load_settings
+from atra.core.settings import Settings, load_settings, unread
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +147,37 @@ def test_a_budget_without_a_bound_is_refused(monkeypatch: pytest.MonkeyPatch, na
 
     with pytest.raises(BadInput, match=name):
         load_settings()
+
+
+def test_a_name_that_no_setting_has_is_told_with_the_one_that_was_meant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Variables, lines of `.env`, keys and tables; by name alone, for a value may be a secret."""
+    file, env_file = tmp_path / "atra.toml", tmp_path / ".env"
+    file.write_text('shard = 2\n[repository.shop]\npath = "/srv/shop"\n[nonsense]\n[models]\n')
+    env_file.write_text("ATRA_BUDGT_S=3\nOTHER=1\nATRA_SHARDS=2\n")
+    monkeypatch.setenv("ATRA_MODEL__MAIN__API_KEY", "canary")
+
+    assert unread() == [
+        "ATRA_MODEL__MAIN__API_KEY is no setting of ATRA; is ATRA_MODELS__MAIN__API_KEY meant?",
+        f"ATRA_BUDGT_S in {env_file} is no setting of ATRA; is ATRA_BUDGET_S meant?",
+        f"shard in {file} is no setting of ATRA; is shards meant?",
+        f"[repository] in {file} is no setting of ATRA; is [repositories] meant?",
+        f"[nonsense] in {file} is no setting of ATRA; docs/operations.md lists them",
+    ]
+
+
+def test_a_file_of_settings_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Only where it was asked for by name: nobody needs an atra.toml at home."""
+    assert unread() == []
+
+    monkeypatch.setenv("ATRA_CONFIG", str(tmp_path / "nowhere.toml"))
+
+    assert unread() == [f"ATRA_CONFIG names {tmp_path / 'nowhere.toml'}, which does not exist"]
+
+
+def test_a_broken_file_is_left_to_the_reading_of_settings(tmp_path: Path):
+    """It is told once, as an error."""
+    (tmp_path / "atra.toml").write_text("shards = = 2\n")
+
+    assert unread() == []
