@@ -49,7 +49,7 @@ def weight(record: Record | None) -> float:
 
     For independent experts who choose among m options, the rule that is right most often weighs each by the logarithm
     of the odds that it is right over those of a blind choice, log(p / (1 - p)) + log(m - 1) (Nitzan and Paroush 1982,
-    doi:10.2307/2526438, for two options; Ben-Yashar and Paroush 2001, doi:10.1007/s003550000061, for m). Here
+    doi:10.2307/2526438, for two options; Ben-Yashar and Paroush 2001, Social Choice and Welfare 18, for m). Here
 
         advantage = log(p / (1 - p)) - log(c / (1 - c)),  p = (right + c) / (judged + 1),  c = chance / judged
         weight    = (judged * f * advantage / TYPICAL + PRIOR * 1) / (judged + PRIOR)
