@@ -17,6 +17,7 @@ task_routes = {
     "self_repair.*": {"queue": "repair"},
     "migrate_target.*": {"queue": "repair"},
     "author.*": {"queue": "repair"},
+    "delivery.*": {"queue": "repair"},
     "watch.*": {"queue": "maintenance"},
     "maintenance.*": {"queue": "maintenance"},
 }

@@ -43,7 +43,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "celery": ("workers", "atra.integrations.celery", "atra.integrations.shipper"),
     "click": ("atra.cli.main",),
     "git": ("atra.repository.door",),
-    "httpx2": ("atra.llm.connection",),
+    "httpx2": ("atra.llm.connection", "atra.repository.forge"),
     "jedi": ("atra.war_room.experts.names",),
     "kombu": ("workers", "celeryconfig"),
     "mypy": ("atra.war_room.experts.types",),

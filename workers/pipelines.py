@@ -20,6 +20,7 @@ SELF_REPAIR = "self_repair"
 MIGRATE_TARGET = "migrate_target"
 AUTHOR = "author"
 WATCH = "watch"
+DELIVERY = "delivery"
 
 
 def self_repair(shards: int, *, samples: int = 0, agent: bool = False) -> Plan:
@@ -35,6 +36,11 @@ def self_repair(shards: int, *, samples: int = 0, agent: bool = False) -> Plan:
     asked = (("ask", samples), *((("agent", 1),) if agent else ()), ("prove", 1)) if samples else ()
     excusable = frozenset({"ask", "agent"} if shards else ())  # models alone that cannot be asked are an error
     return Plan(SELF_REPAIR, (*looked, *searched, *asked, ("commit", 1)), excusable=excusable)
+
+
+def delivery() -> Plan:
+    """Return the plan that takes a repair's commit as far as its repository's policy says."""
+    return Plan(DELIVERY, (("deliver", 1),))
 
 
 def watch() -> Plan:

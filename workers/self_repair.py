@@ -48,6 +48,7 @@ from atra.repository import Repository, secret
 from atra.sandbox.desk import Desk
 from atra.self_repair.triage import drifted
 from workers.app import app
+from workers.delivery import start_delivery
 from workers.journals import StepJournal, masked_reply, nonce_of
 from workers.recorded import from_recording, may_be_recorded
 from workers.task import AtraTask, StepFunction, Work, run_step
@@ -277,6 +278,7 @@ def commit(work: Work) -> tuple[Commit, Ending]:
     if work.run.failure_id:
         work.wired.failures.mark_repaired(work.run.failure_id)
     record = Commit(branch, landed, target.revision, tuple(sorted(files)))
+    start_delivery(work, target, record)
     return record, Ending("fixed", f"commit {landed[:12]} on {branch}")
 
 

@@ -27,6 +27,7 @@ EXIT_CODES = {
     **{"written": 0, "not_written": 1},  # new code
     **{"migrated": 0, "nothing_to_migrate": 0, "refused": 1},
     **{"reverted": 1, "reported": 1},  # the watch, over a fix that failed
+    **{"delivered": 0, "undelivered": 1},
 }
 """By how a run ended."""
 
@@ -229,6 +230,9 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "rehearse": lambda output: "; ".join(output["refusals"])[:200] or f"{sum(output['rows'].values())} rows, all kept",
     "test": lambda output: output["why"] or f"{len(output['passing'])} passing, {len(output['broken'])} broken",
     "commit": lambda output: f"{output['commit'][:12]} on {output['branch']}",
+    "deliver": lambda output: " ".join(
+        filter(None, (output[name] for name in ("state", "where", "pull_request", "why")))
+    ),
     "undo": lambda output: f"{output['commit'][:12]} on {output['branch']}" if output["commit"] else output["why"],
 }
 

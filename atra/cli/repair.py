@@ -11,6 +11,7 @@ import typer
 from rich.live import Live
 
 from atra.cli.console import err, plain, print_error, print_json, seconds_between
+from atra.cli.delivery import as_delivery, delivery_of, print_delivery
 from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status, summary, timeline
 from atra.cli.session import with_stack
 from atra.core.errors import AtraError, DatabaseUnavailable, NoModel
@@ -85,15 +86,19 @@ def repair(
         wired = session.wired
         run = start(wired, target, shards or settings.shards)
         run = watch(wired, run, quiet=as_json)
+        delivery = delivery_of(wired.runs, run)
+        if delivery:
+            delivery = watch(wired, delivery, quiet=as_json)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
-    if as_json and status(run) == "error":
-        print_json({**error_facts(run, steps), **as_contract(run, steps, calls)})
-    elif as_json:
-        print_json(as_contract(run, steps, calls))
+        delivered = as_delivery(wired.runs, delivery)
+    if as_json:
+        why = error_facts(run, steps) if status(run) == "error" else {}
+        print_json({**why, **as_contract(run, steps, calls), "delivery": delivered})
     elif status(run) == "error":
         print_error(error_facts(run, steps), as_json=False)
     else:
         print_outcome(run, steps, calls)
+        print_delivery(delivery)
     raise typer.Exit(exit_code(run, steps))
 
 

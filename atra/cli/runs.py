@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from atra.cli.console import age, out, plain, print_json, seconds_between, table
+from atra.cli.delivery import KIND as DELIVERY
+from atra.cli.delivery import as_delivery, delivery_of, print_delivery
 from atra.cli.migrate import KIND as MIGRATION
 from atra.cli.migrate import as_migration, print_migration
 from atra.cli.outcome import as_contract, print_outcome, status, timeline
@@ -61,7 +63,8 @@ def show(
         run = wired.runs.find(run_id)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
         events = wired.events.of(run.id) if trajectory else []
-        regression = regression_of(wired.runs, run)
+        regression, delivery = regression_of(wired.runs, run), delivery_of(wired.runs, run)
+        delivered = as_delivery(wired.runs, delivery)
     if trajectory and as_json:
         print_json([to_json(event) for event in events])
         return
@@ -71,7 +74,7 @@ def show(
     if as_json:
         told = {"input": run.input, "steps": list(map(to_json, steps)), "calls": list(map(to_json, calls))}
         contract = as_migration if run.kind == MIGRATION else as_contract
-        print_json({**contract(run, steps, calls), "regression": regression, **told})
+        print_json({**contract(run, steps, calls), "delivery": delivered, "regression": regression, **told})
         return
     target = from_json(Target, run.input)
     out.print(
@@ -85,6 +88,8 @@ def show(
     if calls:
         _print_calls(calls)
     (print_migration if run.kind == MIGRATION else print_outcome)(run, steps, calls)
+    if run.kind != DELIVERY:
+        print_delivery(delivery)
     if regression and run.kind != WATCH:
         where = f"undone by {regression['commit'][:12]} on {regression['branch']}" if regression["commit"] else ""
         after = where or f"its fix stays: {regression['why_not'] or 'the run that watches over it is under way'}"

@@ -6,10 +6,11 @@
     │   ├── BrokerUnavailable
     │   ├── LeaseLost              another worker holds the step now
     │   ├── ModelUnavailable       a model did not answer, or is overloaded
+    │   ├── ForgeUnavailable       a forge did not answer, or has had enough of us
     │   └── BoxFailed              a sandbox did not start or broke off
     └── Permanent                  the same answer every time
         ├── BadInput               what was given cannot be used (exit code 2)
-        │   ├── NotARepository, UnknownRevision, UnknownRepository, UnknownRun, UnknownFailure
+        │   ├── NotARepository, UnknownRevision, UnknownRepository, UnknownRun, AmbiguousRun, UnknownFailure
         │   ├── NoMigrations, MigrationsBroken
         │   ├── NoTests, UnknownTest, CommandNotFound, TestsHang, TargetBroken, InterpreterUnusable
         │   └── BadReport
@@ -17,6 +18,7 @@
         │   ├── SandboxUnavailable, StackUnavailable
         │   └── NoModel, KeyRefused, NoPrice    no model is configured, its key is not taken, its price not known
         ├── ModelRejected          a model will not take this request
+        ├── ForgeRefused           a forge will not open this pull request
         ├── RunConflict            the open run of a failure is another one
         ├── BranchMoved            the branch to write holds something else
         ├── RevertConflict         a commit cannot be undone without a person
@@ -71,6 +73,10 @@ class ModelUnavailable(Transient):
     hint = "Is its server running, and its address in atra.toml right?"
 
 
+class ForgeUnavailable(Transient):
+    """The forge {0} did not do it for now: {1}"""
+
+
 class BoxFailed(Transient):
     """The sandbox broke off: {0}"""
 
@@ -105,6 +111,12 @@ class UnknownRun(BadInput):
     """There is no run {0}."""
 
     hint = "`atra runs` lists them."
+
+
+class AmbiguousRun(BadInput):
+    """The beginning {0!r} of a run's id is ambiguous: {1}."""
+
+    hint = "Write more letters of the id; `atra runs` lists them."
 
 
 class UnknownFailure(BadInput):
@@ -200,6 +212,10 @@ class NoPrice(MissingPart):
 
 class ModelRejected(Permanent):
     """The model {0} does not take this request: {1}"""
+
+
+class ForgeRefused(Permanent):
+    """The forge {0} opens no pull request: {1}"""
 
 
 class RunConflict(Permanent):

@@ -14,6 +14,11 @@ def new_id(prefix: str) -> str:
     return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(12))
 
 
+def following(run_id: str, prefix: str) -> str:
+    """Return the id of the run of this kind that goes on from another one; from one run there is one of a kind."""
+    return prefix + run_id[1:]
+
+
 @dataclass(frozen=True)
 class Run:
     """One flow, from the asking to its end.

@@ -186,3 +186,20 @@ class Commit:
     commit: str
     base: str
     files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How far a repair's commit went by itself, as the repository's policy says.
+
+    Args:
+        state: `branch`: it stays on its branch; `merged` into the branch `where`; `pushed` to the remote `where`;
+            `failed`: it did not get that far, `why` says why, and it stays on its branch.
+        pull_request: its address; where one was wanted and there is none, `why` says why.
+    """
+
+    policy: str
+    state: Literal["branch", "merged", "pushed", "failed"]
+    where: str = ""
+    pull_request: str = ""
+    why: str = ""

@@ -167,14 +167,14 @@ def push(git: Git, branch: str, remote: str) -> None:
 
 
 def remote_url(git: Git, remote: str) -> str:
-    """Return the address to which the remote is pushed.
+    """Return the address from which the remote is fetched.
 
     Raises:
         BadInput: the repository has no such remote.
     """
     if not remote or remote.startswith("-") or remote not in text_of(git.run("remote")).split("\n"):
         raise BadInput(f"the repository has no remote {remote}")
-    return git.line("remote", "get-url", "--push", remote)
+    return git.line("remote", "get-url", remote)
 
 
 def message_of(git: Git, commit_id: str) -> str:

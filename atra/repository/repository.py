@@ -195,7 +195,7 @@ class Repository:
         return landing.message_of(self._git, self.resolve(commit))
 
     def remote_url(self, remote: str) -> str:
-        """Return the address to which a remote is pushed.
+        """Return the address from which a remote is fetched.
 
         Raises:
             BadInput: there is no such remote.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from atra.core.runs import following
+
 
 @dataclass(frozen=True)
 class Fix:
@@ -69,7 +71,7 @@ class Judgement:
 
 def watch_id(repair_id: str) -> str:
     """Return the id of the run that watches over this repair's fix: there is one at most."""
-    return f"w{repair_id[1:]}"
+    return following(repair_id, "w")
 
 
 def judge(sighting: Sighting) -> Judgement:
