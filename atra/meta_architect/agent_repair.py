@@ -31,8 +31,8 @@ def tests_said(after: Mapping[str, str], bench: Bench) -> TestsSaid:
     if replaced := sorted(set(whole.tampered) - set(bench.reproduction.tampered)):
         return TestsSaid(False, f"the code replaces {', '.join(replaced)} while the tests run")
     if lost := _red([*failing, *bench.reproduction.passing], whole):
-        return TestsSaid(False, report_text(f"the failing tests pass now, but {len(lost)} others do not", lost, whole))
-    return TestsSaid(True, f"all {len(failing)} failing tests pass, and so do the others")
+        return TestsSaid(False, report_text(f"the failing tests pass now, others do not: {len(lost)}", lost, whole))
+    return TestsSaid(True, "the failing tests pass now, and so do the others")
 
 
 def proposals_of(done: Done, bench: Bench, *, model: str, number: int) -> Proposals:

@@ -98,7 +98,7 @@ def test_no_path_leads_out_of_what_may_be_changed(wired: Wiring, agent: Agent, s
 
     assert [text for text in refused if "is protected: no change of it is taken" not in text] == []
     assert len(tests) == len(CHEATS) + 1
-    assert [text for text in tests if "all 1 failing tests pass" in text] == tests[-1:]
+    assert [text for text in tests if "and so do the others" in text] == tests[-1:]
     assert (result["status"], result["files"]) == ("fixed", ["shop/pricing.py"])
     assert git(shop, "diff", "--name-only", "main", result["branch"]) == "shop/pricing.py"
     assert list((shop.parent / "away").iterdir()) == []

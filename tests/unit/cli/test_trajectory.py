@@ -34,6 +34,18 @@ def test_turns_tools_and_results_are_told(capsys: pytest.CaptureFixture[str]):
     assert said.rstrip().endswith("the tests are green")
 
 
+def test_each_result_stands_under_its_call(capsys: pytest.CaptureFixture[str]):
+    """Without the marks that the model needs; what was asked for and not done says so."""
+    looks = [ToolCall(f"c{number}", "read", {"path": f"{number}.py"}) for number in range(3)]
+    framed = "[5c0ffee1 begin read]\nline one\n[5c0ffee1 end]\n"
+    print_trajectory(events(reply("", *looks), result(framed), result("there is no 1.py")))
+    said = capsys.readouterr().out.splitlines()[1:]
+
+    assert [line.strip() for line in said] == [
+        *('read path="0.py"', "line one", 'read path="1.py"', "there is no 1.py", 'read path="2.py"', "not done"),
+    ]
+
+
 def test_long_and_hostile_text_is_cut_and_harmless(capsys: pytest.CaptureFixture[str]):
     """Neither a thousand lines nor a code that steers the terminal reach it."""
     call = ToolCall("c1", "write", {"path": "a.py", "text": "x" * 5000})
