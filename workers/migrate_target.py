@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from celery import Task
 
-from atra.core.errors import ProtectedPath
+from atra.core.errors import ProtectedPath, StackUnavailable
 from atra.core.runs import Ending
 from atra.embedded.postgres import needed, programs
 from atra.meta_architect.migrations.addresses import read_layout
@@ -28,6 +29,8 @@ from workers.workspace import Workspace, contents, workspace
 
 MIGRATED = "migrated"
 
+_AGREED = "the models and the migrations agree; what a database lacks, `alembic upgrade head` gives it"
+
 
 def draft(work: Work) -> tuple[Draft | None, Ending | None]:
     """Compare the models with the database that the migrations make, and write the revision that is missing."""
@@ -37,7 +40,7 @@ def draft(work: Work) -> tuple[Draft | None, Ending | None]:
         with _scratch(work, here, layout, str(here.tree)) as scratch:
             made = write_draft(target, layout, scratch, at=here.project.at, run_id=work.run.id)
         if made is None:
-            return None, Ending("nothing_to_migrate", "the models and the migrations agree; what a database lacks, `alembic upgrade` gives it")
+            return None, Ending("nothing_to_migrate", _AGREED)
         if here.protected(made.path):
             raise ProtectedPath(made.path)
     return made, None if _asked(work) else _refused(made.refusals)
@@ -90,7 +93,7 @@ def test(work: Work) -> tuple[Tested, Ending | None]:
     """Run the target's tests against the database before and after the migration."""
     made, target = _made(work), work.given(MigrationTarget)
     with workspace(work) as here, here.patched(_files(work)) as tree:
-        database = database_of(made.layout, here.project, programs(), needed(), upgraded=True)
+        database = database_of(made.layout, here.project, *_server(work), upgraded=True)
         runner = runner_for(here.project, DatabaseSandbox(work.wired.sandbox, database))
 
         def run(at: str) -> TestReport:
@@ -155,9 +158,23 @@ def _layout(here: Workspace, target: MigrationTarget) -> Layout:
     return read_layout(files, config=target.config, subfolder=target.subfolder, extra=target.url_variables)
 
 
+def _server(work: Work) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder of the database's programs and the paths that they need.
+
+    Raises:
+        StackUnavailable: there are none where they should be.
+    """
+    named = work.wired.settings.postgres_programs
+    if named is None:
+        return programs(), needed()
+    if not (named / "postgres").exists():
+        raise StackUnavailable(f"ATRA_POSTGRES_PROGRAMS: {named} holds no PostgreSQL")
+    return named, (str(named.parent),)
+
+
 @contextmanager
 def _scratch(work: Work, here: Workspace, layout: Layout, tree: str) -> Iterator[Scratch]:
-    database = database_of(layout, here.project, programs(), needed())
+    database = database_of(layout, here.project, *_server(work))
     with Scratch(here.project, work.wired.sandbox, database, layout, tree, stop=work.over) as scratch:
         yield scratch
 

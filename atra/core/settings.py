@@ -107,6 +107,9 @@ class Settings(BaseSettings):
 
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
     memory_mib: Annotated[int, Field(ge=64)] = 2048
+    postgres_programs: Path | None = Field(
+        None, description="folder with initdb, postgres, psql for databases in boxes; the embedded ones if unset"
+    )
     shards: Annotated[int, Field(ge=1, le=256)] = Field(
         default_factory=lambda: max(1, min(8, os.cpu_count() or 1)), description="how many tasks share one search"
     )

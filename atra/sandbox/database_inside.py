@@ -22,10 +22,7 @@ START_S = 30.0
 LOOK_S = 0.01
 NO_SERVER = 97
 KNOWN_DRIVERS = ("psycopg2", "psycopg", "asyncpg")
-INITDB = (
-    *("--username=atra", "--auth=trust", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin"),
-    *("--builtin-locale=C.UTF-8", "--no-instructions", "--no-sync"),
-)
+INITDB = ("--username=atra", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions", "--no-sync")
 MADE = ("CREATE DATABASE atra", "CREATE ROLE postgres SUPERUSER LOGIN")  # whom migrations like to name as owner
 OPTIONS = {
     "listen_addresses": "",
