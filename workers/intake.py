@@ -74,7 +74,8 @@ def take_in(wired: Wiring, report: Report) -> Taken:
         repository = open_named(report.repository, wired.settings)
         target = make_target(repository, wired.settings, suspect=_suspect(report), budget_s=wired.settings.budget_s)
     except BadInput as error:
-        return Taken(failure, None, str(error))
+        wired.failures.say(failure.id, "report", str(error))
+        return Taken(wired.failures.get(failure.id), None, str(error))
     plan = None
     if decision.path == "migrate":
         if not any(path.endswith("alembic.ini") for path in repository.files(target.revision)):

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from atra.cli.console import age, out, plain, print_json, table
+from atra.cli.console import age, err, out, plain, print_json, table
 from atra.cli.outcome import exit_code, print_outcome
 from atra.cli.repair import watch
 from atra.cli.session import with_database, with_stack
 from atra.core.clock import utc_now
-from atra.core.errors import BadReport
-from atra.self_repair.readers import MOST_CHARACTERS, read_junit, read_text
+from atra.core.errors import BadReport, UnknownRepository
+from atra.core.settings import load_settings
+from atra.self_repair.readers import MOST_CHARACTERS, MOST_REPORTS, read_junit, read_text
 from atra.self_repair.records import Failure, Report
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -39,9 +40,14 @@ def report(
     """Report failures from a test report or a pasted traceback; code-level ones are repaired on a branch."""
     if (junit is None) == (traceback is None):
         raise BadReport("give either --junit FILE or --traceback FILE")
+    if repository not in load_settings().repositories:
+        raise UnknownRepository(repository)
     found = [replace(one, urgent=urgent, revision=revision) for one in _read(junit, traceback, repository)]
     if not found:
         raise BadReport("it holds no failure")
+    if len(found) > MOST_REPORTS:
+        found = found[:MOST_REPORTS]
+        err.print(f"[yellow]warning:[/] it holds more failures than the first {MOST_REPORTS}, which are taken in")
     code = 0
     with with_stack(quiet=as_json) as session:
         from workers.intake import take_in  # the application is made from the wiring, which is set up by now
@@ -74,11 +80,13 @@ def failures(
     """List failures by fingerprint, those seen last first."""
     with with_database() as wired:
         found = wired.failures.recent(limit, repository=repository)
+    if repository is not None and not found and repository not in load_settings().repositories:
+        raise UnknownRepository(repository)
     if as_json:
         print_json([_row(failure) for failure in found])
         return
     if not found:
-        out.print("No failures were reported yet.")
+        out.print(f"No failures{f' of {plain(repository)}' if repository else ''} were reported yet.")
         return
     rows = table("failure", "repository", "state", "seen", "last", "error", "what is done")
     for failure in found:
@@ -97,9 +105,10 @@ def failures(
 
 def _read(junit: Path | None, traceback: Path | None, repository: str) -> list[Report]:
     if junit:
-        return read_junit(_bytes(junit), repository, utc_now())
+        return read_junit(_bytes(junit), repository, utc_now(), most=MOST_REPORTS + 1)
     assert traceback is not None
-    return read_text(_bytes(traceback).decode("utf-8", "replace"), repository, utc_now())
+    text = _bytes(traceback).decode("utf-8", "replace")
+    return read_text(text, repository, utc_now(), most=MOST_REPORTS + 1)
 
 
 def _bytes(path: Path) -> bytes:

@@ -64,6 +64,8 @@ def run(arguments: Sequence[str]) -> int:
         code = typer.main.get_command(app).main(list(arguments), prog_name="atra", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except typer.Exit as leaving:
+        if isinstance(leaving.__cause__, KeyboardInterrupt):
+            err.print("interrupted")
         return int(leaving.exit_code)
     except AtraError as error:
         print_error(facts_of(error), as_json=as_json)

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from xml.parsers import expat
 
 from atra.core.errors import BadReport
@@ -49,10 +50,13 @@ class _Raised:
     frames: tuple[ReportFrame, ...]
 
 
-def read_text(text: str, repository: str, seen_at: datetime, redactor: Redactor | None = None) -> list[Report]:
+def read_text(
+    text: str, repository: str, seen_at: datetime, redactor: Redactor | None = None, *, most: int = MOST_REPORTS
+) -> list[Report]:
     """Return the reports in a pasted text: Python tracebacks, else failures in pytest's output or `alembic check`'s.
 
-    A chain of exceptions is one report, of the last; every member of an exception group is one.
+    A chain of exceptions is one report, of the last; every member of an exception group is one. Those after the first
+    `most` are left out.
 
     Raises:
         BadReport: the text holds none, or is too long.
@@ -65,11 +69,18 @@ def read_text(text: str, repository: str, seen_at: datetime, redactor: Redactor 
     )
     if not found:
         raise BadReport("it holds neither a Python traceback nor a failure printed by pytest or `alembic check`")
-    return _masked(found, redactor)
+    return _masked(found[:most], redactor)
 
 
-def read_junit(data: str | bytes, repository: str, seen_at: datetime, redactor: Redactor | None = None) -> list[Report]:
-    """Return a report for every failure and error in a JUnit XML file; none if all tests passed.
+def read_junit(
+    data: str | bytes,
+    repository: str,
+    seen_at: datetime,
+    redactor: Redactor | None = None,
+    *,
+    most: int = MOST_REPORTS,
+) -> list[Report]:
+    """Return a report for each of the first `most` failures and errors in a JUnit XML file; none if all tests passed.
 
     Raises:
         BadReport: the file is no JUnit XML, has a document type, or is too long.
@@ -79,7 +90,7 @@ def read_junit(data: str | bytes, repository: str, seen_at: datetime, redactor: 
     if root.tag not in ("testsuites", "testsuite"):
         raise BadReport(f"its outermost element is <{root.tag}>, not <testsuites>")
     broken = ((case, child) for case in root.iter("testcase") for child in case if child.tag in ("failure", "error"))
-    return _masked([_from_case(case, child, repository, seen_at) for case, child in broken], redactor)
+    return _masked([_from_case(case, child, repository, seen_at) for case, child in islice(broken, most)], redactor)
 
 
 def _check_size(text: str | bytes) -> None:
@@ -88,7 +99,7 @@ def _check_size(text: str | bytes) -> None:
 
 
 def _masked(reports: list[Report], redactor: Redactor | None) -> list[Report]:
-    return [redacted(report, redactor or Redactor()) for report in reports[:MOST_REPORTS]]
+    return [redacted(report, redactor or Redactor()) for report in reports]
 
 
 def _report(raised: _Raised, text: str, origin: Origin, repository: str, seen_at: datetime) -> Report:

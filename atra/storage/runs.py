@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Interval, Row, and_, c
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from atra.core.errors import LeaseLost, RunConflict, UnknownRun
+from atra.core.errors import AmbiguousRun, LeaseLost, RunConflict, UnknownRun
 from atra.core.records import to_json
 from atra.core.runs import Claim, Ending, Excused, Plan, Pulse, Refusal, Run, Step
 from atra.storage.database import storable, transaction
@@ -22,6 +22,7 @@ PATIENCE_S = 10.0
 """How long a message may lie in a queue before the run is sent again the first time; doubled with every sending."""
 
 _LONGEST_PATIENCE_S = 600.0
+_NAMED = 5  # of several runs that could be meant
 
 
 def _after(seconds: float | ColumnElement[float]) -> ColumnElement[Any]:
@@ -80,12 +81,17 @@ class RunStore:
         """Return the one run whose id starts with the prefix.
 
         Raises:
-            UnknownRun: none does, or several do.
+            UnknownRun: none does.
+            AmbiguousRun: several do; the newest of them are named.
         """
+        these = select(runs).where(runs.c.id.startswith(prefix, autoescape=True))
         with transaction(self._engine) as db:
-            rows = db.execute(select(runs).where(runs.c.id.startswith(prefix, autoescape=True)).limit(2)).all()
-        if len(rows) != 1 or not prefix:
+            rows = db.execute(these.order_by(runs.c.created_at.desc()).limit(_NAMED + 1)).all()
+        if not rows:
             raise UnknownRun(prefix)
+        if len(rows) > 1 or not prefix:
+            more = ", …" if len(rows) > _NAMED else ""
+            raise AmbiguousRun(prefix, ", ".join(row.id for row in rows[:_NAMED]) + more)
         return _run(rows[0])
 
     def recent(self, limit: int = 20, *, failure_id: str | None = None) -> list[Run]:

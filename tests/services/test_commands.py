@@ -253,12 +253,45 @@ def test_a_reported_failure_is_counted_and_repaired_once(atra, tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "option"), [("nothing of interest", "--traceback"), ("<html/>", "--junit"), ("", "--junit")]
 )
-def test_a_report_that_says_nothing_is_refused(atra, text: str, option: str):
+def test_a_report_that_says_nothing_is_refused(atra, tmp_path: Path, text: str, option: str):
     """Text without a failure is bad input."""
-    code, said, _ = atra("report", option, "-", "--repository", "any", "--json", given=text)
+    config = tmp_path / "atra.toml"
+    config.write_text(f'[repositories.any]\npath = "{tmp_path}"\n')
+
+    code, said, _ = atra("report", option, "-", "--repository", "any", "--json", given=text, config=config)
 
     assert code == 2
-    assert json.loads(said)["error"]
+    assert json.loads(said)["error"].startswith("The report could not be read")
+
+
+def test_a_repository_that_is_not_configured_is_named(atra, tmp_path: Path):
+    """A misspelt name is bad input: nothing is stored under it; an empty list is told from it."""
+    config = tmp_path / "atra.toml"
+    config.write_text(f'[repositories.quiet]\npath = "{tmp_path}"\n')
+
+    reported = atra("report", "--traceback", "-", "--repository", "nope", "--json", given=TRACEBACK)
+    asked = atra("failures", "--repository", "nope")
+    empty = atra("failures", "--repository", "quiet", config=config)
+
+    assert (reported[0], asked[0], empty[0]) == (2, 2, 0)
+    assert json.loads(reported[1])["error"] == "No repository named nope is configured."
+    assert "No repository named nope is configured." in asked[2]
+    assert empty[1] == "No failures of quiet were reported yet.\n"
+
+
+def test_a_report_of_too_many_failures_says_so(atra, tmp_path: Path):
+    """The first thousand are taken in; they have one mistake, which is none of the code's, and are one failure."""
+    config = tmp_path / "atra.toml"
+    config.write_text(f'[repositories.flood]\npath = "{tmp_path}"\n')
+    cases = "<testcase name='t'><error type='MemoryError' message='MemoryError'/></testcase>" * 1001
+
+    given = f"<testsuite>{cases}</testsuite>"
+    code, said, complaint = atra(
+        "report", "--junit", "-", "--repository", "flood", "--json", given=given, config=config
+    )
+
+    assert (code, len(json.loads(said))) == (0, 1000)
+    assert "more failures than the first 1000" in complaint
 
 
 def test_status_counts_what_is_there(atra, stack: StackInfo):

@@ -9,9 +9,9 @@ from atra.core.records import to_json
 from atra.core.runs import Ending, new_id
 from atra.core.settings import Settings
 from atra.meta_architect.records import Target
-from atra.self_repair.records import Report
+from atra.self_repair.records import Report, ReportFrame
 from atra.wiring import Wiring
-from workers.intake import _why_not_now
+from workers.intake import _why_not_now, take_in
 from workers.pipelines import self_repair
 
 TARGET = Target(repository="shop", path="/shop", revision="a" * 40)
@@ -62,3 +62,14 @@ def test_many_failures_at_once_do_not_open_a_run_each(wired: Wiring, failure):
 
     run_of(wired, None)
     assert "ATRA_MAX_OPEN_RUNS" in _why_not_now(wired, failure, TARGET)
+
+
+def test_a_report_for_a_repository_that_is_not_configured_waits_for_nothing(wired: Wiring):
+    """It is kept, for who sent it cannot be told; and nobody reads that a repair is on its way."""
+    frames = (ReportFrame("shop/cart.py", 6, "total", in_app=True),)
+
+    taken = take_in(wired, Report("nope", "TypeError", "'x'", frames, "TypeError: 'x'", "celery", utc_now()))
+
+    assert taken.run is None
+    assert (taken.failure.path, taken.failure.reason) == ("report", "No repository named nope is configured.")
+    assert wired.failures.get(taken.failure.id) == taken.failure

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from atra.core.clock import utc_now
-from atra.core.errors import LeaseLost, RunConflict, UnknownRun
+from atra.core.errors import AmbiguousRun, LeaseLost, RunConflict, UnknownRun
 from atra.core.runs import Claim, Ending, Plan, Refusal, new_id
 from atra.core.settings import Settings
 from atra.self_repair.records import Report
@@ -265,12 +265,25 @@ def test_cancelling_ends_an_idle_run_and_tells_a_held_one(store: RunStore, run):
 
 def test_ids_are_found_by_their_beginning_and_only_if_it_is_one(store: RunStore, run):
     """A prefix finds its run; none or several is an error; a wildcard is not taken for one."""
-    store.open(new_id("r"), PLAN, {})
+    other = store.open(new_id("r"), PLAN, {})
 
     assert store.find(run.id[:9]).id == run.id
-    for wrong in ("", "r", "nowhere", "%"):
+    for wrong in ("nowhere", "%"):
         with pytest.raises(UnknownRun):
             store.find(wrong)
+    for several in ("", "r"):
+        with pytest.raises(AmbiguousRun, match=f"'{several}' of a run's id is ambiguous: {other.id}, {run.id}"):
+            store.find(several)
+
+
+def test_of_many_runs_that_could_be_meant_the_newest_are_named(store: RunStore):
+    """As many as fit into a sentence."""
+    ids = [store.open(new_id("r"), PLAN, {}).id for _ in range(7)]
+
+    with pytest.raises(AmbiguousRun) as caught:
+        store.find("r")
+
+    assert f": {', '.join(reversed(ids[2:]))}, …" in str(caught.value)
 
 
 def test_one_failure_has_at_most_one_open_run(store: RunStore, failure_id: str):

@@ -215,6 +215,17 @@ def test_xml_that_is_no_junit_is_refused(data: str | bytes) -> None:
         read_junit(data, "shop", AT)
 
 
+def test_only_as_many_as_are_asked_for_are_read() -> None:
+    """The first ones, in the order of the file and of the text."""
+    junit = "".join(f'<testcase name="t{n}"><failure message="KeyError: {n}"/></testcase>' for n in range(5))
+    text = "\n".join(
+        f"Traceback (most recent call last):\n  File 'a.py', line 1, in f\nKeyError: {n}\n" for n in range(5)
+    )
+
+    assert [one.message for one in read_junit(f"<testsuite>{junit}</testsuite>", "shop", AT, most=2)] == ["0", "1"]
+    assert [one.message for one in read_text(text, "shop", AT, most=2)] == ["0", "1"]
+
+
 @pytest.mark.parametrize("text", ["", "all is well", "Traceback (most recent call last):\n", "x" * 16_000_001])
 def test_text_without_a_failure_is_refused(text: str) -> None:
     """One clear error."""
