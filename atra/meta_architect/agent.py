@@ -219,12 +219,14 @@ def _request(messages: Sequence[Message], limits: Limits) -> Request:
     room = limits.context_tokens - limits.max_output_tokens
     sizes = [tokens_in(message.text) + sum(tokens_in(call.text) for call in message.calls) for message in messages]
     kept = list(messages)
+    newest = max((number for number, message in enumerate(messages) if message.role == "assistant"), default=0)
     excess = sum(sizes) - room
     for number, message in enumerate(messages):
         if excess <= 0:
             break
         if message.role == "tool" and len(message.text) > 2 * _SHORTENED:
-            text = f"{message.text[:_SHORTENED]}\n[shortened: {len(message.text) - _SHORTENED} more characters]"
+            needed = len(message.text) - len(message.text) * excess // sizes[number] - _SHORTENED
+            text = _shortened(message.text, _SHORTENED if number < newest else max(_SHORTENED, needed))
             excess -= sizes[number] - tokens_in(text)
             kept[number] = replace(message, text=text)
     return Request(
@@ -234,6 +236,12 @@ def _request(messages: Sequence[Message], limits: Limits) -> Request:
         effort=limits.effort,
         timeout_s=limits.timeout_s,
     )
+
+
+def _shortened(text: str, most: int) -> str:
+    """Return the beginning of a result, how much is missing, and its last line, which may be the mark of its end."""
+    last = text.rstrip().rpartition("\n")[2][-_SHORTENED:]
+    return f"{text[:most]}\n[shortened: {len(text) - most} more characters]\n{last}\n"
 
 
 class _Refused(Exception):

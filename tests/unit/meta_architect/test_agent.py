@@ -302,3 +302,15 @@ def test_old_results_are_shortened_and_say_so():
     assert "[shortened:" in results[0]
     assert "[shortened:" not in results[-1]
     assert sum(map(len, results)) / 3 < 14_000
+
+
+def test_the_newest_result_keeps_what_has_room():
+    """A file that is longer than the conversation may be is shown as far as it goes, marked as data to its end."""
+    desk = PaperDesk()
+    desk.files["big.py"] = "word " * 4000
+    model = ScriptedModel([calls(("read", {"path": "big.py"})), calls(("finish", {"why": "read"}))])
+    work("s", "t", desk, FILES, model, PaperJournal(), Limits(context_tokens=6000, max_output_tokens=1000), nonce="n")
+
+    assert 10_000 < len(last_result(model)) < 15_000
+    assert "[shortened: " in last_result(model)
+    assert last_result(model).endswith("\n[n end]\n")
