@@ -64,7 +64,10 @@ def place_of(url: str) -> Place:
     Raises:
         BadInput: it names no owner and repository at a host, as a folder's path does not.
     """
-    parts = urlsplit(url) if "://" in url else None
+    try:
+        parts = urlsplit(url) if "://" in url else None
+    except ValueError:
+        parts = urlsplit("")
     found = None if parts else _SHORT_FORM.fullmatch(url)
     if parts and parts.scheme in {"http", "https", "ssh", "git"}:
         host, path = parts.hostname or "", parts.path
