@@ -41,8 +41,7 @@ def draft(work: Work) -> tuple[Draft | None, Ending | None]:
             made = write_draft(target, layout, scratch, at=here.project.at, run_id=work.run.id)
         if made is None:
             return None, Ending("nothing_to_migrate", _AGREED)
-        if here.protected(made.path):
-            raise ProtectedPath(made.path)
+        _check_new(here, made.path)
     return made, None if _asked(work) else _refused(made.refusals)
 
 
@@ -86,6 +85,8 @@ def rehearse(work: Work) -> tuple[Proof, Ending | None]:
         _scratch(work, here, made.layout, tree) as scratch,
     ):
         proof = prove_draft(work.given(MigrationTarget), made, scratch)
+        if proof.sql_path:
+            _check_new(here, proof.sql_path)
     return proof, _refused(proof.refusals)
 
 
@@ -144,6 +145,16 @@ def _models(here: Workspace) -> dict[str, str]:
 def _files(work: Work) -> Mapping[str, str]:
     made, proof = _made(work), work.output_of("rehearse", Proof)
     return {made.path: made.text, **({proof.sql_path: proof.sql} if proof.sql_path else {})}
+
+
+def _check_new(here: Workspace, path: str) -> None:
+    """Make sure that a path that came out of a box is that of a new file, and one that may be written.
+
+    Raises:
+        ProtectedPath: it is not.
+    """
+    if path in here.files or here.protected(path):
+        raise ProtectedPath(path)
 
 
 def _refused(reasons: tuple[str, ...]) -> Ending | None:

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def migrate(
     path: Annotated[Path, typer.Argument(help="A git repository, or a folder inside one.")] = Path(),
     config: Annotated[str, typer.Option(help="alembic's file, from the root, when it is not found.")] = "",
-    rows: Annotated[int, typer.Option(min=0, max=10_000, help="Rows that each table gets in the copy.")] = 50,
+    rows: Annotated[int, typer.Option(min=0, max=1000, help="Rows that each table gets in the copy.")] = 50,
     allow_loss: Annotated[
         list[str] | None, typer.Option(help="TABLE or TABLE.COLUMN that may lose values; may be given again.")
     ] = None,

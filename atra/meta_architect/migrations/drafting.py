@@ -108,7 +108,7 @@ def title(sentences: tuple[str, ...]) -> str:
 def _as_request(plan: Plan, revision: str) -> Facts:
     columns = [to_json(rename) for rename in plan.renames if rename.table]
     tables = [to_json(rename) for rename in plan.renames if not rename.table]
-    message = title(plan.sentences)
+    message = re.sub(r"[^\w ., -]+", " ", title(plan.sentences))  # a name of the models may hold anything
     return {
         **to_json(plan),
         "message": message[:1].upper() + message[1:],

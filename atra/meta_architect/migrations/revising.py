@@ -19,6 +19,22 @@ TRIES = 3
 
 _FENCED = re.compile(r"^```[a-zA-Z]*[ \t]*\n(.*?)^```[ \t]*$", re.S | re.M)
 _NAMES = ("revision", "down_revision")
+_MODULES = frozenset(
+    (
+        "__future__",
+        "alembic",
+        "collections",
+        "datetime",
+        "decimal",
+        "enum",
+        "json",
+        "math",
+        "re",
+        "sqlalchemy",
+        "typing",
+    )
+)
+_ROUNDABOUT = frozenset(("__builtins__", "__import__", "compile", "eval", "exec", "getattr", "globals", "open", "vars"))
 
 Rehearse = Callable[[Draft], Proof]
 
@@ -99,9 +115,21 @@ def _read(reply: Reply, draft: Draft, name: str) -> Draft | str:
             return "revision and down_revision are not those of the draft"
     except (SyntaxError, ValueError) as error:
         return f"the file is no Python: {error}"
+    if strange := sorted(_strange(tree)):
+        return f"a revision does not need {', '.join(strange)}"
     first = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".")
     sentences = (first,) if first else draft.sentences
     return replace(draft, text=text, refusals=(), sentences=sentences, generator=f"model/{name}", renames=())
+
+
+def _strange(tree: ast.Module) -> set[str]:
+    """Return what the file uses that no revision needs: modules beyond these, and ways round an import."""
+    nodes = list(ast.walk(tree))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules = plain | {f"{'.' * node.level}{node.module or ''}" for node in nodes if isinstance(node, ast.ImportFrom)}
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    hidden = {node.attr for node in nodes if isinstance(node, ast.Attribute) and node.attr.startswith("__")}
+    return {module for module in modules if module.partition(".")[0] not in _MODULES} | names & _ROUNDABOUT | hidden
 
 
 def _identity(tree: ast.Module) -> dict[str, object]:

@@ -20,6 +20,7 @@ GUESSES = 4
 
 _NUMBER = re.compile(r"(?<![\w.'])-?\d+(?:\.\d+)?")
 _TEXT = re.compile(r"'((?:[^']|'')*)'")
+_SIZED = re.compile(r"^(vector|bit)\((\d+)\)")
 _INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 _DAY = "2024-%02d-%02d"
 
@@ -251,6 +252,11 @@ def _scalar(column: Column, base: str, n: int, *, large: bool) -> Any:
         return n + 0.5
     if base in {"character varying", "text", "character", "citext", "name", '"char"'}:
         return _text(column, n, large=large)
+    if sized := _SIZED.search(column.type):
+        size = int(sized[2])
+        return (
+            f"[{','.join(str((n + i) % 7) for i in range(size))}]" if sized[1] == "vector" else f"{n:0{size}b}"[-size:]
+        )
     return _OTHERS[base](n) if base in _OTHERS else f"{n}"
 
 

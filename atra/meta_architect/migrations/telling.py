@@ -26,7 +26,8 @@ def message(
     ]
     if proof.locks:
         body += ["", "On a large table these keep others waiting:"]
-        body += [f"- {lock.statement}\n  {lock.holds}; instead: {lock.instead}" for lock in proof.locks]
+        for lock in proof.locks:
+            body += [f"- {lock.statement}", f"  {lock.holds}; instead: {lock.instead}"]
     trailers = [
         f"Atra-Run: {run_id}",
         f"Atra-Failure: {failure_id or 'none'}",
@@ -59,4 +60,4 @@ def _tested(tested: Tested) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).rstrip()
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).rstrip()

@@ -58,6 +58,16 @@ def test_checks_say_what_is_taken():
     assert 19 in values(column("age", "smallint", "N"), age)
 
 
+def test_sized_types_get_their_size():
+    """Vectors and bits."""
+    vector, bits = (
+        Column("a", f"{base}({size})", base, "U", not_null=True) for base, size in (("vector", 3), ("bit", 4))
+    )
+
+    assert values(vector)[5] == "[5,6,0]"
+    assert values(bits)[5] == "0101"
+
+
 def test_what_fills_itself_is_left_out():
     """Sequences, identities and generated columns."""
     own = (
