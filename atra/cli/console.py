@@ -7,8 +7,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from atra.core.errors import as_facts
@@ -27,6 +28,8 @@ class Speech(Console):
 
 out = Speech(highlight=False)
 err = Speech(stderr=True, highlight=False)
+
+_LONG_WORD = 14  # an id, which is never broken, has 13
 
 # Codes that steer a terminal, but for tab and line feed, and those that turn the direction of text round.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -63,12 +66,33 @@ def facts_of(error: BaseException) -> dict[str, Any]:
     return dict(as_facts(error))
 
 
+class Listing(Table):
+    """A table that becomes a paragraph for each row on a screen whose columns could not hold single words."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Print the table, or the paragraphs."""
+        rows = list(zip(*(column.cells for column in self.columns), strict=True))
+        if self._least_width() <= options.max_width or not rows:
+            yield from super().__rich_console__(console, options)
+            return
+        for row in rows:
+            for column, cell in zip(self.columns, row, strict=True):
+                if cell:
+                    yield Padding(f"[dim]{column.header}[/] {cell}", (0, 0, 0, 0 if column is self.columns[0] else 2))
+
+    def _least_width(self) -> int:
+        """Return the columns that are needed so that no word is broken but those that are long anywhere."""
+        texts = ([str(column.header), *map(str, column.cells)] for column in self.columns)
+        longest = [max(len(word) for text in column for word in text.split() or [""]) for column in texts]
+        return sum(min(width, _LONG_WORD) for width in longest) + 2 * (len(longest) - 1)
+
+
 def table(*columns: str) -> Table:
     """Return an empty table; what is too long for its column goes on in the next line, so no name is cut short.
 
     The first column stays whole, for what stands there is copied into the next command.
     """
-    made = Table(box=None, pad_edge=False, header_style="dim")
+    made = Listing(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         made.add_column(column, overflow="fold", no_wrap=not made.columns)
     return made

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from atra.cli import doctor as examination
-from atra.cli.console import err, out, plain, print_json
+from atra.cli.console import err, out, plain, print_json, table
 from atra.cli.session import with_database
 from atra.cli.stack import Crew
 from atra.cli.stack import up as run_stack
@@ -45,19 +45,19 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if as_json:
         print_json(facts)
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
+    rows = Table(box=None, pad_edge=False, show_header=False)
     runs = facts["runs"]
-    table.add_row(
+    rows.add_row(
         "runs", f"{runs['open']} open, {runs['overdue']} overdue, {runs['ended']} ended; {runs['leased']} steps held"
     )
-    table.add_row("failures", f"{facts['open_failures']} open")
-    table.add_row("workers", plain(", ".join(facts["workers"]) or "none answer"))
-    table.add_row("queues", plain(", ".join(f"{name} {length}" for name, length in facts["queues"].items())))
+    rows.add_row("failures", f"{facts['open_failures']} open")
+    rows.add_row("workers", plain(", ".join(facts["workers"]) or "none answer"))
+    rows.add_row("queues", plain(", ".join(f"{name} {length}" for name, length in facts["queues"].items())))
     beat = facts["beat_age_s"]
-    table.add_row("beat", "no tick within a day" if beat is None else f"last tick {beat:.0f} s ago")
+    rows.add_row("beat", "no tick within a day" if beat is None else f"last tick {beat:.0f} s ago")
     if facts["spending"]["models"]:
-        table.add_row("models", plain(_spent(facts["spending"])))
-    out.print(table)
+        rows.add_row("models", plain(_spent(facts["spending"])))
+    out.print(rows)
 
 
 def _spent(spending: dict[str, Any]) -> str:
@@ -72,13 +72,11 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if as_json:
         print_json([to_json(part) for part in found])
     else:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("part", "state", "detail"):
-            table.add_column(column)
+        rows = table("part", "state", "detail")
         for part in found:
             hint = f"\n[dim]{plain(part.hint)}[/]" if part.hint else ""
-            table.add_row(part.part, f"[{_COLOURS[part.state]}]{part.state}[/]", plain(part.detail) + hint)
-        out.print(table)
+            rows.add_row(part.part, f"[{_COLOURS[part.state]}]{part.state}[/]", plain(part.detail) + hint)
+        out.print(rows)
     raise typer.Exit(3 if any(part.state != "ok" and part.needed for part in found) else 0)
 
 

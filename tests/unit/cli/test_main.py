@@ -108,6 +108,26 @@ def test_no_name_is_cut_in_a_narrow_table():
     assert "".join(said.getvalue().split()) == "runbranchr9gdra4befu7zatra/repair-r9gdra4befu7z"
 
 
+def test_a_screen_too_narrow_for_columns_shows_paragraphs():
+    """One for each row, with each heading before what stands under it; what is empty is left out."""
+    said = io.StringIO()
+    rows = table("run", "repository", "status", "why")
+    rows.add_row("r9gdra4befu7z", "shop", "not_fixed", "every candidate fails \\[x]")
+    rows.add_row("rkh3nd8s0q2vm", "shop", "running", "")
+
+    Console(file=said, width=40).print(rows)
+
+    assert [line.rstrip() for line in said.getvalue().splitlines()] == [
+        "run r9gdra4befu7z",
+        "  repository shop",
+        "  status not_fixed",
+        "  why every candidate fails [x]",
+        "run rkh3nd8s0q2vm",
+        "  repository shop",
+        "  status running",
+    ]
+
+
 def test_a_diff_in_a_pipe_is_whole(capsys: pytest.CaptureFixture[str]):
     """A line longer than a terminal is wide is not broken: `git apply` must be able to read it."""
     diff = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-[x]\n+" + "word " * 40 + "\n"
