@@ -142,8 +142,11 @@ def _written(work: Work, model: ChatModel, here: Workspace) -> Done:
     )
 
     def run_tests(after: Mapping[str, str]) -> TestsSaid:
-        with here.patched(after) as tree:
-            return said(_report(work, here, tree), brief, target)
+        try:
+            with here.patched(after) as tree:
+                return said(_report(work, here, tree), brief, target)
+        except ValueError as error:  # the encoding that a file declares has no place for its text
+            return TestsSaid(False, f"not run: {error}")
 
     unseen = [path for path in sorted(here.files) if secret(path)]
     with Desk(here.project, work.wired.sandbox, str(here.tree), without=unseen, stop=work.over) as desk:

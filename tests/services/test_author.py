@@ -118,6 +118,19 @@ def test_new_modules_are_written_proved_and_committed(wired: Wiring, play: Play,
     assert "Two small modules." in str(play.bodies[1])
 
 
+def test_text_that_its_own_encoding_lacks_is_told_and_mended(wired: Wiring, play: Play, shop: Path):
+    """It is no reason to end the work."""
+    odd = Turn(
+        calls=[("write", {"path": "shop/odd.py", "text": "# -*- coding: ascii -*-\nEURO = '€'\n"}), ("run_tests", {})]
+    )
+    even = Turn(calls=[("write", {"path": "shop/odd.py", "text": "EURO = '€'\n"})])
+    play.turns = [odd, even, *USEFUL]
+    result = carried_out(wired, shop)
+
+    assert (result["status"], result["reason"][:6]) == ("written", "commit")
+    assert "not run: 'ascii' codec" in str(play.bodies[2])
+
+
 def test_a_model_that_loops_ends_it(wired: Wiring, play: Play, shop: Path):
     """Nothing is committed, and the reason is told."""
     play.turns = [Turn(calls=[("list", {})])]
