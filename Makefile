@@ -12,6 +12,7 @@ TORCH ?= torch==2.13.0
 QUIXBUGS ?=
 PACKAGES ?=
 COSMIC_RAY ?=
+MUTATION ?= cosmic-ray==8.7.0
 
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_CACHE_DIR := $(CURDIR)/.venv/cache
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --quiet
 
-.PHONY: help demo up test check format bench-repair bench-speed bench-rooms bench-gate clean sandbox
+.PHONY: help demo up test check format bench-repair bench-speed bench-rooms bench-gate bench-self clean sandbox
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,6 +62,11 @@ bench-rooms: .venv/installed-dev sandbox ## how well experts find bugs: make ben
 
 bench-gate: .venv/installed-dev ## how often the gate promotes an equal model, and a better one
 	@$(VENV)/python -m benchmarks.gate
+
+bench-self: .venv/installed-dev sandbox ## repair mutants of ATRA's own modules: make bench-self [COSMIC_RAY=<program>]
+	@tool="$(COSMIC_RAY)"; if [ -z "$$tool" ]; then tool=.venv/mutation/bin/cosmic-ray; \
+	    [ -x "$$tool" ] || { $(VENV)/python -m venv .venv/mutation; .venv/mutation/bin/python -m pip install --quiet "$(MUTATION)"; }; fi; \
+	nice -n 19 $(VENV)/python -m benchmarks.self --cosmic-ray "$$(realpath "$$tool")"
 
 clean: ## remove everything that was made here
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

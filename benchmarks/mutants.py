@@ -8,7 +8,7 @@ import random
 import sqlite3
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +56,9 @@ def code_of(folder: Path) -> dict[str, str]:
     return {path: file.read_text() for path, file in named.items() if not is_test(path)}
 
 
-def mutations(cosmic_ray: Path, folder: Path, work: Path, seed: int) -> Iterator[Mutation]:
-    """Yield the package's mutations in the order of the seed, at most two of a function."""
-    code = code_of(folder)
+def mutations(cosmic_ray: Path, folder: Path, work: Path, seed: int, only: Collection[str] = ()) -> Iterator[Mutation]:
+    """Yield the package's mutations in the order of the seed, at most two of a function; of some paths only, if said."""
+    code = {path: text for path, text in code_of(folder).items() if not only or path in only}
     where = by_line(regions_of(code))
     known = [one for path in sorted(code) for one in _known(cosmic_ray, folder, path, work)]
     random.Random(seed).shuffle(known)
