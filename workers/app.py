@@ -23,6 +23,7 @@ TASK_MODULES = (
     "workers.watch",
     "workers.delivery",
     "workers.maintenance",
+    "workers.own_failures",
 )
 
 

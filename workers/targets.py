@@ -4,11 +4,14 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
-from atra.core.errors import BadInput, InterpreterUnusable, UnknownRepository
+from atra.core.errors import BadInput, InterpreterUnusable, NotARepository, UnknownRepository
 from atra.core.settings import RepositorySettings, Settings
 from atra.meta_architect.migrations.records import MigrationTarget
 from atra.meta_architect.records import Target
-from atra.repository import Repository
+from atra.repository import OWN, Repository, is_own
+
+ITSELF = "atra"
+"""The name under which ATRA's own checkout is configured, where it is to repair itself."""
 
 
 def make_target(
@@ -75,11 +78,31 @@ def migration_of(
 
 
 def entry_of(root: Path, settings: Settings) -> tuple[str, RepositorySettings]:
-    """Return the name and the policies of the repository whose working tree lies here; the defaults if it has none."""
-    for name, entry in settings.repositories.items():
-        if entry.path.expanduser().resolve() == root.resolve():
-            return name, entry
-    return root.name, RepositorySettings(path=root)
+    """Return the name and the policies of the repository whose working tree lies here; the defaults if it has none.
+
+    For ATRA itself, told by the name `atra` or by what the repository holds, they are stricter than what is configured.
+    """
+    named = ((name, entry) for name, entry in settings.repositories.items() if _lies_at(entry, root))
+    name, entry = next(named, (root.name, RepositorySettings(path=root)))
+    return name, guarded(entry) if name == ITSELF or _holds_atra(root) else entry
+
+
+def guarded(entry: RepositorySettings) -> RepositorySettings:
+    """Return the policies under which ATRA may be repaired by itself: a branch for people to read, and no more."""
+    forced = {"policy": "branch", "pull_request": False, "protected": (*entry.protected, *OWN)}
+    return entry.model_copy(update=forced)
+
+
+def _lies_at(entry: RepositorySettings, root: Path) -> bool:
+    return entry.path.expanduser().resolve() == root.resolve()
+
+
+def _holds_atra(root: Path) -> bool:
+    """Return whether the checked out commit is one of ATRA's own code."""
+    try:
+        return is_own(Repository.open(root).files("HEAD"))
+    except NotARepository:
+        return False
 
 
 def open_named(name: str, settings: Settings) -> Repository:

@@ -61,6 +61,34 @@ STANDING = (
     "hooks/**",
 )
 
+OWN = (
+    # what confines and masks
+    "**/atra/sandbox/**",
+    "**/atra/core/redaction.py",
+    "**/atra/core/settings.py",
+    # what counts money
+    "**/atra/llm/budget*",
+    "**/atra/llm/meter*",
+    "**/atra/llm/prices*",
+    "**/atra/storage/ledger.py",
+    # what says which paths these are, how far a commit goes, and who may send messages
+    "**/atra/repository/protection.py",
+    "**/atra/repository/forge.py",
+    "**/workers/targets.py",
+    "**/workers/own_failures.py",
+    "**/workers/delivery.py",
+    "**/workers/signing.py",
+    # ATRA's own database
+    "**/migrations/env.py",
+    "**/migrations/versions/**",
+)
+"""What no repair of ATRA itself may touch, whatever is configured."""
+
+
+def is_own(paths: Iterable[str]) -> bool:
+    """Return whether these are files of ATRA itself: of a checkout, wherever in a repository it lies."""
+    return any(f"/{path}".endswith("/atra/repository/protection.py") for path in paths)
+
 
 def protected(path: str, extra: Iterable[str] = (), allowed: Iterable[str] = ()) -> bool:
     """Return whether a patch must not touch the path.
