@@ -106,12 +106,15 @@ def walk(path: str) -> Iterator[str]:
     if os.path.isfile(here):
         yield here
         return
-    for folder, folders, files in os.walk(here, onerror=None, followlinks=False):
-        folders[:] = sorted(name for name in folders if name not in LEFT_OUT)
-        for name in sorted(files):
-            full = os.path.join(folder, name)
-            if stat.S_ISREG(os.lstat(full).st_mode):
-                yield os.path.normpath(full)
+    waiting = [here]
+    while waiting:
+        try:
+            entries = sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        yield from (os.path.normpath(entry.path) for entry in entries if entry.is_file(follow_symlinks=False))
+        folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False) and entry.name not in LEFT_OUT]
+        waiting += [entry.path for entry in reversed(folders)]
 
 
 def plain(path: str, must_exist: bool = True, folder: bool = False) -> str:

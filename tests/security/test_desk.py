@@ -108,6 +108,27 @@ def test_a_secret_that_cannot_be_taken_away_opens_no_desk(tree: Path):
         assert opened.list("shop") == "nothing"
 
 
+def test_folders_in_folders_do_not_keep_a_box_from_standing(tmp_path: Path):
+    """Hundreds of them are packed and walked through in a moment, without the `.git` of any."""
+    at = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        for _ in range(450):
+            os.mkdir("d")
+            os.chdir("d")
+        os.mkdir(".git")
+        Path(".git", "config").write_text("needle\n")
+        Path("seen.txt").write_text("needle\n")
+    finally:
+        os.chdir(at)
+    began = time.monotonic()
+
+    with Desk(make_project(str(tmp_path)), BubblewrapSandbox(), str(tmp_path)) as desk:
+        assert desk.list() == f"{'d/' * 450}seen.txt"
+        assert desk.search("needle").endswith("seen.txt:1: needle")
+    assert time.monotonic() - began < 10
+
+
 SAID = {
     "endless": b"\xff\xff\xff\xff" + b"x" * 4096,
     "deep": (200_000).to_bytes(4, "big") + b"[" * 200_000,
