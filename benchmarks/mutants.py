@@ -57,7 +57,7 @@ def code_of(folder: Path) -> dict[str, str]:
 
 
 def mutations(cosmic_ray: Path, folder: Path, work: Path, seed: int, only: Collection[str] = ()) -> Iterator[Mutation]:
-    """Yield the package's mutations in the order of the seed, at most two of a function; of some paths only, if said."""
+    """Yield the package's mutations in the order of the seed, at most two of a function; of these paths, if said."""
     code = {path: text for path, text in code_of(folder).items() if not only or path in only}
     where = by_line(regions_of(code))
     known = [one for path in sorted(code) for one in _known(cosmic_ray, folder, path, work)]

@@ -1,6 +1,6 @@
 """How many mutants of ATRA's own modules the free search repairs, how fast, and whether it writes what stood there.
 
-    python -m benchmarks.self --cosmic-ray PROGRAM [--mutants N] [--seed N] [--shards N] [--budget-seconds S] [--json FILE]
+    python -m benchmarks.self --cosmic-ray PROGRAM [--mutants N] [--seed N] [--shards N] [--budget-seconds S] [--json F]
 
 The mutants are planted one after the other in a clone of this checkout, which is the target; what repairs it is this
 checkout, unchanged. Only modules with quick unit tests of their own take part, and only mutants that these tests kill.
