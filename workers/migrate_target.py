@@ -18,7 +18,7 @@ from atra.meta_architect.migrations.scratch import Scratch, database_of
 from atra.meta_architect.migrations.telling import message
 from atra.meta_architect.migrations.testing import compare
 from atra.meta_architect.records import Commit
-from atra.repository import Repository
+from atra.repository import Repository, protected
 from atra.sandbox.database import DatabaseSandbox
 from atra.sandbox.project import runner_for
 from atra.sandbox.reports import TestReport
@@ -28,6 +28,9 @@ from workers.task import AtraTask, StepFunction, Work, run_step
 from workers.workspace import Workspace, contents, workspace
 
 MIGRATED = "migrated"
+
+_MIGRATIONS = ("**/migrations/versions/**",)
+"""What no repair of ATRA itself may touch, and a migration adds to; what is there already stays as it is."""
 
 _AGREED = "the models and the migrations agree; what a database lacks, `alembic upgrade head` gives it"
 
@@ -148,12 +151,13 @@ def _files(work: Work) -> Mapping[str, str]:
 
 
 def _check_new(here: Workspace, path: str) -> None:
-    """Make sure that a path that came out of a box is that of a new file, and one that may be written.
+    """Make sure that a path that came out of a box is that of a new file, and one that a migration may write.
 
     Raises:
         ProtectedPath: it is not.
     """
-    if path in here.files or here.protected(path):
+    guarded = [pattern for pattern in here.target.protected if pattern not in _MIGRATIONS]
+    if path in here.files or protected(path, guarded, (*here.target.allowed, *_MIGRATIONS)):
         raise ProtectedPath(path)
 
 
