@@ -9,6 +9,8 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?=
 # One release, named: a range would let the newest build in, with gigabytes of CUDA libraries.
 TORCH ?= torch==2.13.0
+# Processes that share the tests; each has services of its own.
+JOBS ?= 2
 QUIXBUGS ?=
 PACKAGES ?=
 COSMIC_RAY ?=
@@ -31,11 +33,13 @@ demo: .venv/installed-demo sandbox ## a real failing test becomes a verified com
 up: .venv/installed-demo sandbox ## run workers, beat, database and Redis until Ctrl-C
 	@$(VENV)/atra up
 
-# Each test finds its temporary folders in one place, which is gone afterwards; it lies outside any git repository. Two
-# processes share the files, the longest of which come first.
+# Each test finds its temporary folders in one place, which is gone afterwards; it lies outside any git repository.
+# Processes share the files. Those that take longest come first, so that no core is idle at the end: pytest-xdist would
+# begin with the files that hold most tests, which are the quickest.
 test: .venv/installed-all sandbox ## every test that needs no paid model and no GPU
 	@place=$$(mktemp -d /tmp/atra-test-XXXXXX); trap 'rm -rf "$$place"' EXIT; \
-	TMPDIR="$$place" $(VENV)/python -m pytest -m "not live and not gpu" --durations=10 -n 2 --dist loadfile \
+	TMPDIR="$$place" $(VENV)/python -m pytest -m "not live and not gpu" --durations=10 \
+	    -n $(JOBS) --dist loadfile --no-loadscope-reorder \
 	    tests/faults tests/services tests/security tests/unit tests/test_*.py
 
 check: .venv/installed-dev ## style, types and import layers
