@@ -76,6 +76,8 @@ def told(done: Delivery) -> str:
 def _carried_out(work: Work, entry: RepositorySettings, repository: Repository, commit: Commit) -> Delivery:
     if entry.policy == "branch":
         return Delivery("branch", "branch")
+    if repository.captured(commit.base):
+        raise Permanent("it stands on uncommitted changes, which go nowhere by themselves")
     if entry.policy == "merge":
         onto = _onto(entry, repository)
         repository.fast_forward(commit.branch, onto, commit.base)

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 R = TypeVar("R")
 
 CANCELLED = Ending("cancelled", "cancelled on request")
-_LANDED = frozenset({"fixed", "written", "migrated"})
+_LANDED = frozenset({"fixed", "written", "migrated", "reverted", "delivered"})
 
 
 class AtraTask(Task):  # type: ignore[misc]

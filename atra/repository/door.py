@@ -6,6 +6,7 @@ Here hooks and the monitor are off, every configured filter is emptied, only plu
 no protocol is allowed (`push` alone lifts that), and variables that point git at another repository are dropped.
 """
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -66,6 +67,9 @@ _OVERRIDES = (
     "gc.auto=0",
     "maintenance.auto=false",
 )
+
+# Who asks for a password tells for whom, and a remote's address may name a token as its user.
+_USER_OF_URL = re.compile(r"(?<=://)[^\s/@]+@")
 
 # The first line whose words stand in git's complaint decides; the message itself is the fact.
 _ERRORS: tuple[tuple[str, type[AtraError]], ...] = (
@@ -171,6 +175,7 @@ class Git:
             raise MissingPart("git") from error
         except GitCommandError as error:
             complaint = str(error.stderr).strip().removeprefix("stderr: '").removesuffix("'")
+            complaint = _USER_OF_URL.sub("", complaint)
             kind = next((kind for words, kind in _ERRORS if words in complaint), Permanent)
             raise kind(str(self.folder) if kind is NotARepository else complaint) from error
 

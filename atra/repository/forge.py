@@ -22,6 +22,7 @@ TIMEOUT_S = 20.0
 _MOST_BYTES = 2**20
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_TOKEN = re.compile(r"[!-~]+")
 _SHORT_FORM = re.compile(r"(?:[^@/:]+@)?(?P<host>[^/:\[\]]+):(?!/)(?P<path>.+)")  # git@host:owner/name
 
 
@@ -89,11 +90,17 @@ class GitHub:
         token: may open pull requests in the repository.
 
     Raises:
-        BadInput: the address is neither one over TLS nor on this machine.
+        BadInput: the address is neither one over TLS nor on this machine, or the token cannot stand in a header.
     """
 
     def __init__(self, url: str, token: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise BadInput("forge_url is no address") from error
+        token = token.strip()  # a secret that comes out of a file ends in a line end
+        if not _TOKEN.fullmatch(token):
+            raise BadInput("ATRA_FORGE_TOKEN is empty, or holds what no token holds")
         self._host = parts.hostname or ""
         if not self._host or (parts.scheme != "https" and not (parts.scheme == "http" and self._host in _LOOPBACK)):
             raise BadInput(
@@ -194,7 +201,8 @@ class GitHub:
         raise ForgeRefused(self._host, f"{known.get(status, f'it answers {status}')}{f': {said}' if said else ''}")
 
     def _told(self, text: str) -> str:
-        return " ".join(text.replace(self._token, MASK).split())[:300]
+        told = text.replace(self._token, MASK)
+        return " ".join("".join(one if one.isprintable() else " " for one in told).split())[:300]
 
 
 def _read(data: bytes) -> Any:

@@ -20,6 +20,8 @@ RUN, REVERTS = "Atra-Run", "Atra-Revert"
 
 PUSH_LIMIT_S = 60.0
 
+_CAPTURED = "Uncommitted changes, as found\n\nTaken before a repair was asked for; the repair stands on top of it.\n"
+
 
 @dataclass(frozen=True)
 class Landed:
@@ -85,8 +87,12 @@ def capture(git: Git) -> str:
         tree = git.line("write-tree", environment=environment)
     if tree == _facts(git, head).tree:
         return head
-    message = "Uncommitted changes, as found\n\nTaken before a repair was asked for; the repair stands on top of it.\n"
-    return git.line("commit-tree", tree, "-p", head, given=bytes_of(message))
+    return git.line("commit-tree", tree, "-p", head, given=bytes_of(_CAPTURED))
+
+
+def captured(git: Git, commit_id: str) -> bool:
+    """Return whether the commit is one that `capture` made."""
+    return _facts(git, commit_id).message == _CAPTURED
 
 
 def revert(git: Git, commit_id: str, run_id: str, repair_branch: str) -> Landed:
@@ -155,7 +161,7 @@ def push(git: Git, branch: str, remote: str) -> None:
     """
     remote_url(git, remote)
     reference = f"refs/heads/{branch}"
-    asked = ("push", "--porcelain", "--no-recurse-submodules", remote, f"{reference}:{reference}")
+    asked = ("push", "--porcelain", "--no-recurse-submodules", "--no-follow-tags", remote, f"{reference}:{reference}")
     answer = text_of(git.run(*asked, online=True, accept=(0, 1), limit_s=PUSH_LIMIT_S))
     said = next((line for line in answer.split("\n") if line.startswith("!\t")), "")
     if "(non-fast-forward)" in said or "(fetch first)" in said or "(stale info)" in said:

@@ -139,6 +139,10 @@ class Repository:
         """Return a commit of the working tree as it is on disk, on no branch; see `landing.capture`."""
         return landing.capture(self._git)
 
+    def captured(self, commit: str) -> bool:
+        """Return whether a commit holds what was uncommitted when a repair was asked for."""
+        return landing.captured(self._git, self.resolve(commit))
+
     def commit(self, base: str, branch: str, files: Mapping[str, str | bytes | None], message: str) -> str:
         """Make one commit on `base` on a new branch and return its id; asked twice, the same id comes back.
 

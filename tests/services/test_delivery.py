@@ -127,8 +127,11 @@ def test_a_merge_that_cannot_be_is_told_and_nothing_moves(shop: Shop, prepare, i
 
 def test_a_push_brings_the_branch_to_the_remote(shop: Shop):
     """And nothing else."""
+    git(shop.root, "tag", "-a", "-m", "mine", "mine")
+    git(shop.root, "config", "push.followTags", "true")
     run = shop.delivered(policy="push")
 
+    assert git(shop.remote, "tag") == ""
     assert (run.outcome, run.reason) == ("delivered", "pushed to origin")
     assert git(shop.remote, "rev-parse", shop.branch, "main").split() == [shop.commit, shop.base]
 
@@ -174,6 +177,36 @@ def test_a_remote_that_asks_for_a_password_is_not_waited_for(shop: Shop):
 
     assert run.outcome == "undelivered"
     assert "terminal prompts disabled" in (run.reason or "")
+
+
+def test_a_remote_whose_address_names_a_token_tells_it_nobody(shop: Shop):
+    """Git asks for a password, and says for which user."""
+    with LoopbackForge(lambda number: (401, {}, {"www-authenticate": 'Basic realm="git"'})) as remote:
+        address = f"{remote.url}/acme/shop.git".replace("://", "://canaryTokenAsUser@")
+        git(shop.root, "config", "remote.origin.pushurl", address)
+        run = shop.delivered(policy="push")
+
+    assert "could not read Password for 'http://127.0.0.1" in (run.reason or "")
+    assert "canary" not in f"{run} {shop.wired.runs.steps(run.id)}"
+
+
+@pytest.mark.parametrize(
+    "policy", [{"policy": "push"}, {"policy": "merge", "merge_into": "side"}], ids=["push", "merge"]
+)
+def test_uncommitted_work_goes_nowhere_by_itself(shop: Shop, policy: dict[str, str]):
+    """A repair may stand on it; it is still nobody's but the user's."""
+    (shop.root / "private.txt").write_text("not yet")
+    opened = Repository.open(shop.root)
+    shop.base = opened.capture()
+    git(shop.root, "branch", "side", shop.base)
+    shop.run_id = new_id("r")
+    shop.branch = f"atra/repair-{shop.run_id}"
+    shop.commit = opened.commit(shop.base, shop.branch, FIXED, MESSAGE.format(shop.run_id))
+    run = shop.delivered(**policy)
+
+    assert "uncommitted changes" in (run.reason or "")
+    assert git(shop.remote, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    assert git(shop.root, "rev-parse", "side") == shop.base
 
 
 def test_a_pull_request_is_opened_once_for_a_pushed_branch(shop: Shop):

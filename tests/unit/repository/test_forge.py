@@ -127,6 +127,30 @@ def test_the_token_follows_no_redirect() -> None:
         assert elsewhere.asked == []
 
 
+def test_a_token_that_comes_with_a_line_end_is_taken_without_it() -> None:
+    """As one does that was read from a file."""
+    with LoopbackForge() as forge:
+        assert GitHub(forge.url, f"{TOKEN}\n").open(ASKED).endswith("/1")
+
+
+@pytest.mark.parametrize("token", ["", " \n", "two words", f"{TOKEN}\r\nx-more: 1", "t\u00f6ken", "\x00"])
+def test_what_cannot_be_a_token_is_refused_and_not_told(token: str) -> None:
+    """A header that cannot be sent would be quoted in the error."""
+    with pytest.raises(BadInput, match="ATRA_FORGE_TOKEN") as caught:
+        GitHub("https://api.github.com", token)
+
+    assert not token.strip() or token.strip() not in str(caught.value)
+
+
+def test_what_a_forge_says_can_be_kept() -> None:
+    """No NUL, escape or half of a pair, which a database or a terminal would choke on."""
+    told = {"message": "no\x00\ud800\x1b[31m way"}
+    with LoopbackForge(lambda number: (422, told, {})) as forge, pytest.raises(ForgeRefused) as caught:
+        GitHub(forge.url, TOKEN).open(ASKED)
+
+    assert str(caught.value).endswith("it answers 422: no [31m way")
+
+
 @pytest.mark.parametrize("url", ["http://github.example.com", "ftp://127.0.0.1", "", "https://", "//127.0.0.1"])
 def test_the_token_is_not_sent_in_the_clear(url: str) -> None:
     """Over TLS, or to this machine."""
