@@ -30,7 +30,8 @@ LINE: tuple[frozenset[str], ...] = (
     ),
     frozenset({"atra.storage"}),
     frozenset({"atra.wiring"}),
-    frozenset({"workers", "atra.integrations"}),
+    frozenset({"atra.integrations"}),
+    frozenset({"workers"}),
     frozenset({"atra.cli"}),
 )
 CAPABILITIES = LINE[2]
