@@ -53,7 +53,7 @@ def test_no_turn_that_was_kept_is_paid_for_again(settings: Settings, tmp_path: P
         with Workers(settings, tmp_path / "worker.log", **kills):
             run = wired.runs.open(new_id("r"), repair_plan(settings, "model", 1), to_json(target))
             app.send_task("maintenance.send", (run.id,), ignore_result=True)
-            until = time.monotonic() + 120
+            until = time.monotonic() + 400
             while run.state == "open" and time.monotonic() < until:
                 time.sleep(0.1)
                 run = wired.runs.get(run.id)

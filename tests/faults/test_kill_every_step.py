@@ -71,7 +71,7 @@ def test_a_worker_killed_at_every_moment_of_a_step_costs_only_time(step: str, se
     with Workers(settings, tmp_path / "worker.log", **kills):
         run = runs.open(new_id("r"), self_repair(settings.shards), to_json(target))
         app.send_task("maintenance.send", (run.id,), ignore_result=True)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 400
         while run.state == "open" and time.monotonic() < until:
             time.sleep(0.2)
             run = runs.get(run.id)

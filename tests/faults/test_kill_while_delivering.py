@@ -30,7 +30,7 @@ def test_a_worker_killed_at_every_moment_delivers_once(
         known = {"repositories": {"shop": entry}, "forge_token": SecretStr(TOKEN)}
         with Workers(quick.model_copy(update=known), tmp_path / "worker.log", **kills):
             run = shop.started(policy="push", pull_request=True, forge_url=forge.url)
-            until = time.monotonic() + 60
+            until = time.monotonic() + 400
             while run.state == "open" and time.monotonic() < until:
                 time.sleep(0.1)
                 run = shop.wired.runs.get(run.id)
