@@ -31,7 +31,9 @@ def author(
     tests: Annotated[list[Path], typer.Option(help="A test file that must pass; may be given again.")],
     python: Annotated[Path | None, typer.Option(help="The interpreter of the tests.")] = None,
     budget_seconds: Annotated[float | None, typer.Option(min=1, max=3000, help="Wall time for the work.")] = None,
-    budget_usd: Annotated[float | None, typer.Option(min=0.0001, help="What models may cost in this run.")] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0.0001, max=1_000_000, help="What models may cost in this run.")
+    ] = None,
     no_commit: Annotated[bool, typer.Option("--no-commit", help="Write and prove, commit nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -42,7 +42,7 @@ def migrate(
     test_command: Annotated[str, typer.Option(help="How the tests are run, when not by pytest.")] = "",
     python: Annotated[Path | None, typer.Option(help="The interpreter that has alembic.")] = None,
     budget_seconds: Annotated[float | None, typer.Option(min=1, max=3000, help="Wall time for the tests.")] = None,
-    budget_usd: Annotated[float | None, typer.Option(min=0.0001, help="What models may cost.")] = None,
+    budget_usd: Annotated[float | None, typer.Option(min=0.0001, max=1_000_000, help="What models may cost.")] = None,
     no_model: Annotated[bool, typer.Option("--no-model", help="Ask no model where alembic sees too little.")] = False,
     revision: Annotated[str, typer.Option(help="The revision to migrate.")] = "HEAD",
     include_uncommitted: Annotated[

@@ -48,7 +48,9 @@ def repair(
     python: Annotated[Path | None, typer.Option(help="The interpreter of the tests.")] = None,
     generator: Annotated[Generator, typer.Option(help="Who proposes patches.")] = Generator.auto,
     budget_seconds: Annotated[float | None, typer.Option(min=1, max=3000, help="Wall time for the repair.")] = None,
-    budget_usd: Annotated[float | None, typer.Option(min=0.0001, help="What models may cost in this repair.")] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0.0001, max=1_000_000, help="What models may cost in this repair.")
+    ] = None,
     shards: Annotated[int | None, typer.Option(min=1, max=256, help="Tasks that share the search.")] = None,
     revision: Annotated[str, typer.Option(help="The revision to repair.")] = "HEAD",
     include_uncommitted: Annotated[

@@ -213,6 +213,15 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = "__".join(str(part) for part in first["loc"])
-        raise BadInput(f"ATRA_{where.upper()}: {first['msg']}") from error
+        said = _misspelt(*first["loc"]) if first["type"] == "extra_forbidden" else first["msg"]
+        raise BadInput(f"ATRA_{where.upper()}: {said}") from error
     except (SettingsError, ValueError, OSError) as error:
         raise BadInput(f"{_toml_file()} or the environment: {error}") from error
+
+
+def _misspelt(table: str | int, *rest: str | int) -> str:
+    """Return what is said of a key, the last of `rest`, that no entry of this table has."""
+    entry = ModelSettings if table == "models" else RepositorySettings
+    close = get_close_matches(str(rest[-1]).lower(), entry.model_fields, n=1)
+    hint = f"is {close[0]} meant?" if close else f"there are {', '.join(entry.model_fields)}"
+    return f"an entry of [{table}.NAME] has no such setting; {hint}"

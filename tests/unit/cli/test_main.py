@@ -135,3 +135,12 @@ def test_a_diff_in_a_pipe_is_whole(capsys: pytest.CaptureFixture[str]):
     print_diff(diff)
 
     assert capsys.readouterr().out.startswith(diff)
+
+
+@pytest.mark.parametrize("command", [("repair",), ("migrate-target",), ("author", "--spec", "s", "--tests", "t")])
+def test_a_run_without_a_bound_on_its_money_is_refused(tmp_path: Path, command: tuple[str, ...]):
+    """Endless is no amount: it is bad usage, told before anything is opened."""
+    done = atra(*command, str(tmp_path), "--budget-usd", "inf")
+
+    assert done.returncode == 2
+    assert "--budget-usd" in done.stderr

@@ -181,3 +181,20 @@ def test_a_broken_file_is_left_to_the_reading_of_settings(tmp_path: Path):
     (tmp_path / "atra.toml").write_text("shards = = 2\n")
 
     assert unread() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "hint"),
+    [("models", "base_ulr", "is base_url meant"), ("models", "zzz", "there are provider, model")],
+)
+def test_a_misspelt_key_of_an_entry_is_told_with_the_one_that_was_meant(
+    tmp_path: Path, table: str, key: str, hint: str
+):
+    """An entry takes no key that it does not have."""
+    (tmp_path / "atra.toml").write_text(f'[{table}.main]\nprovider = "openai"\nmodel = "m"\n{key} = "x"\n')
+
+    with pytest.raises(BadInput) as refused:
+        load_settings()
+
+    assert f"ATRA_{table.upper()}__MAIN__{key.upper()}" in str(refused.value)
+    assert hint in str(refused.value)
