@@ -37,7 +37,7 @@ class AnthropicMessages:
 
     name: str
     model: str
-    key: str
+    key: str = field(repr=False)
     base_url: str = ANTHROPIC
     provider: str = "anthropic"
 

@@ -34,7 +34,7 @@ class OpenAIChat:
     name: str
     model: str
     base_url: str
-    key: str = ""
+    key: str = field(default="", repr=False)
     provider: str = "openai-compatible"
     refused: set[str] = field(default_factory=set, compare=False, repr=False)
 

@@ -5,7 +5,7 @@ encrypted, to be returned unread. The API takes no seed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import openai
@@ -30,7 +30,7 @@ class OpenAIResponses:
 
     name: str
     model: str
-    key: str
+    key: str = field(repr=False)
     base_url: str = OPENAI
     provider: str = "openai"
 

@@ -14,7 +14,7 @@ OPENING = "<think>"
 # A closing tag counts as the end of the working only where nothing follows it on its line: code that speaks of the tag
 # has a quote or a bracket there.
 CLOSING = re.compile(r"</think>[ \t]*(?:\n|\Z)")
-CALL = re.compile(r"<tool_call>\s*(\{.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+CALL = re.compile(r"<tool_call>\s*+(\{(?:[^<]++|<(?!/tool_call>))*+)(?:</tool_call>|\Z)")
 
 
 def as_json(given: object) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def split_calls(said: str) -> tuple[str, tuple[ToolCall, ...]]:
 
     A call whose arguments cannot be read keeps its text, so that the model can be shown it.
     """
-    calls = tuple(_call(found[1], number) for number, found in enumerate(CALL.finditer(said)))
+    calls = tuple(_call(found[1].rstrip(), number) for number, found in enumerate(CALL.finditer(said)))
     return (CALL.sub("", said).strip(), calls) if calls else (said, ())
 
 

@@ -18,7 +18,7 @@ from atra.llm.schemas import closed
 
 T = TypeVar("T")
 ENFORCING = frozenset({"openai", "anthropic"})  # compatible servers may take a schema and forget it
-FENCE = re.compile(r"^```[a-zA-Z]*[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^```([a-zA-Z]*)[ \t]*$", re.MULTILINE)
 MAX_DEPTH = 64
 MAX_SEARCHED = 200_000  # characters in which an object is looked for between prose
 MAX_STARTS = 100  # braces tried there: each may be read to the end in vain
@@ -72,7 +72,7 @@ def json_object(text: str) -> dict[str, Any]:
     Raises:
         ValueError: there is none, or more than one, or it is nested deeper than any answer is.
     """
-    fenced = [found[1] for found in FENCE.finditer(text)]
+    fenced = _fenced(text)
     for whole in (text, *(fenced if len(fenced) == 1 else ())):
         try:
             found = _DECODER.decode(whole.strip())
@@ -84,6 +84,19 @@ def json_object(text: str) -> dict[str, Any]:
     if len(objects) != 1:
         raise ValueError("it holds no JSON object" if not objects else f"it holds {len(objects)} JSON objects, not one")
     return _shallow(objects[0])
+
+
+def _fenced(text: str) -> list[str]:
+    """Return what stands between fences: each lasts until the next line that is a fence without a word."""
+    parts: list[str] = []
+    begun: int | None = None
+    for fence in FENCE.finditer(text):
+        if begun is None:
+            begun = fence.end()
+        elif not fence[1]:
+            parts.append(text[begun : fence.start()])
+            begun = None
+    return parts
 
 
 class _Bad(Exception):

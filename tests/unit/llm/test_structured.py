@@ -15,6 +15,7 @@ from atra.llm.anthropic_messages import AnthropicMessages
 from atra.llm.chat import ChatModel
 from atra.llm.openai_chat import OpenAIChat
 from atra.llm.openai_responses import OpenAIResponses
+from atra.llm.parsing import split_calls
 from atra.llm.records import Message, Reply, Request, ToolCall
 from atra.llm.schemas import closed
 from atra.llm.scripted import ScriptedModel
@@ -248,3 +249,28 @@ def test_a_record_comes_back_as_it_was(plan: Plan) -> None:
 def test_a_schema_has_a_strict_form_or_none(schema: dict[str, Any], strict: bool) -> None:
     """What may be anything cannot be enforced."""
     assert (closed(schema) is not None) is strict
+
+
+@pytest.mark.parametrize(
+    "text", ["```a\n" * 20_000, "<tool_call>{" + " " * 20_000 + "x"], ids=["fences without an end", "a call of spaces"]
+)
+def test_a_hostile_reply_is_read_in_linear_time(text: str):
+    """A reply keeps its worker busy for a moment at most, whatever stands in it."""
+    began = time.monotonic()
+    split_calls(text)
+    with pytest.raises(ValueError, match="JSON"):
+        json_object(text)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        OpenAIChat("m", "m", "http://localhost", "k3y-of-mine"),
+        OpenAIResponses("m", "m", "k3y-of-mine"),
+        AnthropicMessages("m", "m", "k3y-of-mine"),
+    ],
+)
+def test_a_door_does_not_show_its_key(door: ChatModel):
+    """What a traceback or a log prints of a door has no key in it."""
+    assert "k3y-of-mine" not in repr(door)
