@@ -11,6 +11,7 @@ from itertools import accumulate
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _GIT_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_LONG = 1000
 
 
 @dataclass(frozen=True, order=True)
@@ -53,7 +54,8 @@ def edits_between(path: str, before: str, after: str) -> tuple[Edit, ...]:
     last = _shared(old[first:][::-1], new[first:][::-1])
     old_part, new_part = old[first : len(old) - last], new[first : len(new) - last]
     starts = list(accumulate(map(len, old), initial=0))
-    changes = difflib.SequenceMatcher(None, old_part, new_part, autojunk=False).get_opcodes()
+    long = len(old_part) > _LONG  # then lines that stand there often are no anchors: all their pairs would be tried
+    changes = difflib.SequenceMatcher(None, old_part, new_part, autojunk=long).get_opcodes()
     return tuple(
         Edit(path, starts[first + i], starts[first + j], "".join(new_part[k:m]))
         for kind, i, j, k, m in changes

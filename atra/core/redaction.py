@@ -22,7 +22,8 @@ _NAMED = re.compile(
 )
 _NAMED_LITERAL = re.compile(
     rf"(?i)(?<![\w.-])({_SECRET_NAME})([\"']?[ \t]*(?::[\w.\[\]| \t]{{1,60}}=(?!=)|[=:](?!=))[ \t]*)"
-    r"(?:[rbuf]{0,2}(?:\"[^\"\s]{6,}\"|'[^'\s]{6,}')|(?=[^\s,;&()\[\]{}\"'.]*[^\Wa-z_])[^\s,;&()\[\]{}\"'.]{4,}(?![\w(\[.]))"
+    r"(?:[rbuf]{0,2}(?:\"[^\"\s]{6,}\"|'[^'\s]{6,}')|"
+    r"(?=[^\s,;&()\[\]{}\"'.]{0,256}[^\Wa-z_])[^\s,;&()\[\]{}\"'.]{4,}(?![\w(\[.]))"
 )
 _NAME = re.compile(rf"(?i)^{_SECRET_NAME}$")
 _SHAPES = re.compile(
@@ -34,7 +35,9 @@ _SHAPES = re.compile(
     | \bxox[abeprs]-[A-Za-z0-9-]{10,}
     | \bAIza[A-Za-z0-9_-]{30,}
     | \bhf_[A-Za-z0-9]{20,}
-    | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}
+    # What follows a word is looked at once for all places in the word, so that hostile text is read in linear time.
+    | (?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]++\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{4})
+      [A-Za-z0-9_-]*?\beyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]+
     | (?i:\bbearer[ ]+[A-Za-z0-9._~+/-]{12,}=*)
     """,
     re.VERBOSE | re.DOTALL,

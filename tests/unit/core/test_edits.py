@@ -1,6 +1,7 @@
 """Edits: made all at once, undone by their reverse, shown as a diff that git applies."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,11 @@ def test_the_edits_between_two_texts_replace_the_lines_that_differ_only():
 
     assert edits_between("a.py", before, after) == (Edit("a.py", 2, 4, "B\n"), Edit("a.py", 10, 10, "f\n"))
     assert edits_between("a.py", "", "x = 1\n") == (Edit("a.py", 0, 0, "x = 1\n"),)
+
+
+def test_edits_of_many_equal_lines_are_found_in_a_moment():
+    """A long file of lines that are all alike is no trap."""
+    before, after = "x\n" + "same\n" * 5000 + "y\n", "z\n" + "same\n" * 5000 + "w\n"
+    began = time.monotonic()
+    assert apply(before, edits_between("a.txt", before, after)) == after
+    assert time.monotonic() - began < 3

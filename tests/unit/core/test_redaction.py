@@ -1,5 +1,7 @@
 """Canaries: secrets of known name, shape or value never come out; ordinary text does."""
 
+import time
+
 import pytest
 
 from atra.core.redaction import MASK, CodeRedactor, Redactor
@@ -129,3 +131,17 @@ def test_shapes_and_known_values_are_masked_in_code_too(secret: str):
 
     assert secret not in said
     assert "my own secret" not in said
+
+
+@pytest.mark.parametrize("piece", ["-eyJaaaaaaaa", "token="])
+def test_hostile_text_is_read_in_linear_time(piece: str):
+    """Beginnings of secrets, again and again, keep nobody busy for long."""
+    began = time.monotonic()
+    for redactor in (Redactor(), CodeRedactor()):
+        redactor.text(piece * (100_000 // len(piece)))
+    assert time.monotonic() - began < 3
+
+
+def test_a_jwt_behind_a_word_is_masked():
+    """A token is found wherever a word ends before it."""
+    assert CANARIES["jwt"] not in Redactor().text(f"session-{CANARIES['jwt']}")
