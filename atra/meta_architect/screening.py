@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from atra.core.edits import Patch, diff, edits_between
+from atra.core.edits import Edit, Patch, diff, edits_between
 from atra.core.errors import BoxFailed, NoTests, ProtectedPath, TestsHang, UnknownTest
 from atra.meta_architect.records import Candidate, Proposal, Reproduction
 from atra.meta_architect.replies import Read
@@ -128,8 +128,14 @@ def _of_passing(reproduction: Reproduction, report: TestReport, failing: int) ->
 
 
 def patch_to(after: Mapping[str, str], read: Read) -> Patch:
-    """Return the edits that make these contents of the base's files."""
-    return tuple(edit for path in sorted(after) for edit in edits_between(path, read(path) or "", after[path]))
+    """Return the edits that make these contents of the base's files; one that adds nothing makes an empty file."""
+    edits: list[Edit] = []
+    for path in sorted(after):
+        before = read(path)
+        edits += edits_between(path, before or "", after[path])
+        if before is None and not after[path]:
+            edits.append(Edit(path, 0, 0, ""))
+    return tuple(edits)
 
 
 def candidate_of(after: Mapping[str, str], read: Read, *, model: str, template: str, score: float = 1.0) -> Candidate:

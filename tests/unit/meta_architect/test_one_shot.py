@@ -12,7 +12,7 @@ from atra.llm.records import Reply, Usage
 from atra.llm.scripted import ScriptedModel
 from atra.meta_architect.one_shot import Question, Sample, sample
 from atra.meta_architect.records import Candidate, Plausible, Reproduction
-from atra.meta_architect.screening import Bench
+from atra.meta_architect.screening import Bench, candidate_of
 from atra.sandbox.reports import Outcome, TestResult
 from tests.fakes import ScriptedRunner
 
@@ -170,3 +170,9 @@ def test_a_model_that_will_not_take_the_request_is_recorded_and_one_that_is_away
     assert (rejected.made[0].verdict, "too long" in rejected.made[0].why) == ("empty", True)
     with pytest.raises(ModelUnavailable):
         asked(bench, ModelUnavailable("cheap", "overloaded"))
+
+
+def test_an_empty_new_file_is_part_of_the_patch():
+    """A package's `__init__.py` may be empty, and may be all that is missing."""
+    made = candidate_of({"pkg/__init__.py": ""}, lambda path: None, model="m", template="t")
+    assert made.patch == (Edit("pkg/__init__.py", 0, 0, ""),)
