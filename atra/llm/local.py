@@ -118,7 +118,7 @@ class LocalModel:
             raise MissingPart("torch and transformers (`pip install 'atra[distill]'`)") from error
         if not Path(self.model, "config.json").is_file():
             raise MissingPart(f"a model in {self.model}: there is no config.json")
-        disable_progress_bar()  # type: ignore[no-untyped-call]
+        disable_progress_bar()
         given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.model, **given)
@@ -138,7 +138,7 @@ def _watching(tokenizer: Any, listener: Listener | None, deadline: float) -> Any
         def put(self, value: Any) -> None:
             if time.monotonic() > deadline:
                 raise TimeoutError
-            super().put(value)  # type: ignore[no-untyped-call]
+            super().put(value)
 
         def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
             hearing.add(text)
