@@ -201,7 +201,7 @@ def test_all_killed_at_once_is_repaired_at_the_next_start(home: Path) -> None:
             for who in (before.keeper, *before.services):
                 os.kill(who.pid, end)
         eventually(lambda: not processes_of(home))
-    for lock in (home / "postgres/postmaster.pid", home / "run/.s.PGSQL.5432.lock"):
+    for lock in (home / "postgres/postmaster.pid", Path(before.sockets) / ".s.PGSQL.5432.lock"):
         lines = lock.read_text().splitlines()
         lock.write_text("\n".join([str(os.getppid()), *lines[1:]]) + "\n")
 
