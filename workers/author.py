@@ -1,35 +1,29 @@
 """The tasks that write new code for given tests: plan, write, verify, commit; the writer is a model at a desk."""
 
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from celery import Task
-
 from atra.core.errors import NoTests, TestsHang
-from atra.core.redaction import CodeRedactor
 from atra.core.runs import Ending
 from atra.llm.chat import ChatModel
 from atra.llm.records import Message, Request
 from atra.llm.structured import Answer, ask_for
-from atra.meta_architect.agent import Done, Files, Limits, TestsSaid
-from atra.meta_architect.agent import work as work_at
+from atra.meta_architect.agent import Done, TestsSaid
 from atra.meta_architect.author import Brief, Outline, fits, given, message, said, task
 from atra.meta_architect.context import prompt
 from atra.meta_architect.records import Choice, Commit, Plausible, Reproduction, Target, Verification
 from atra.meta_architect.screening import candidate_of
 from atra.meta_architect.verification import verify as prove
-from atra.repository import Repository, secret
-from atra.sandbox.desk import Desk
+from atra.repository import Repository
 from atra.sandbox.reports import TestReport
 from workers.app import app
-from workers.journals import StepJournal, masked_reply, nonce_of
-from workers.task import AtraTask, StepFunction, Work, run_step
-from workers.workspace import Workspace, contents, left_s, workspace
+from workers.desks import at_desk, reply_s, reply_tokens
+from workers.journals import nonce_of
+from workers.task import StepFunction, Work, step_task
+from workers.workspace import Workspace, contents, left_s, proof_deadline_s, workspace
 
 TEMPLATE = "author"
-_LEAST_PROOF_S = 60.0
 
 
 def plan(work: Work) -> tuple[Brief, Ending | None]:
@@ -38,7 +32,8 @@ def plan(work: Work) -> tuple[Brief, Ending | None]:
     with workspace(work) as here:
         report = _report(work, here, str(here.tree))
         now = given(report, target.tests)
-        passing = tuple(r.id for r in report.results if r.outcome == "passed" and r not in now.results)
+        wanted = {result.id for result in now.results}
+        passing = tuple(r.id for r in report.results if r.outcome == "passed" and r.id not in wanted)
         brief = Brief(passing, "", report.tampered)
         if now.green:
             return brief, Ending("nothing_to_repair", "the given tests pass already")
@@ -50,9 +45,9 @@ def plan(work: Work) -> tuple[Brief, Ending | None]:
         text = task(target, brief, sorted(here.files), nonce=nonce, tokens=known.context_tokens // 2)
     asked = Request(
         (Message("system", prompt("outline", nonce=nonce)), Message("user", text)),
-        max_output_tokens=min(known.max_output_tokens, known.context_tokens // 4),
+        max_output_tokens=reply_tokens(known),
         effort=known.effort,
-        timeout_s=max(1.0, min(known.timeout_s, left_s(work))),
+        timeout_s=reply_s(work, known),
     )
     answer = ask_for(model, asked, Outline)
     outline, note = (answer.value, "") if isinstance(answer, Answer) else (None, answer.why)
@@ -93,7 +88,7 @@ def verify(work: Work) -> tuple[Verification, Ending | None]:
             here.patched,
             here.protected,
             confidence=0.0,
-            deadline_s=time.monotonic() + max(_LEAST_PROOF_S, target.budget_s),
+            deadline_s=proof_deadline_s(target),
             stop=work.over,
         )
     if proof.winner is None or not now.green:
@@ -127,19 +122,8 @@ def _report(work: Work, here: Workspace, tree: str) -> TestReport:
 
 
 def _written(work: Work, model: ChatModel, here: Workspace) -> Done:
-    target, brief, settings = here.target, work.output_of("plan", Brief), work.wired.settings
-    known, redactor = settings.models[model.name], settings.redactor(CodeRedactor)
-    nonce = nonce_of(work)
-    output_tokens = min(known.max_output_tokens, known.context_tokens // 4)
-    limits = Limits(
-        turns=settings.agent_steps or 1,
-        tokens=settings.agent_tokens,
-        context_tokens=known.context_tokens,
-        max_output_tokens=output_tokens,
-        effort=known.effort,
-        timeout_s=max(1.0, min(known.timeout_s, left_s(work))),
-        over=lambda: "" if left_s(work) > 0 else "the time for this is over",
-    )
+    target, brief = here.target, work.output_of("plan", Brief)
+    nonce, tokens = nonce_of(work), work.wired.settings.models[model.name].context_tokens // 2
 
     def run_tests(after: Mapping[str, str]) -> TestsSaid:
         try:
@@ -148,31 +132,10 @@ def _written(work: Work, model: ChatModel, here: Workspace) -> Done:
         except ValueError as error:  # the encoding that a file declares has no place for its text
             return TestsSaid(False, f"not run: {error}")
 
-    unseen = [path for path in sorted(here.files) if secret(path)]
-    with Desk(here.project, work.wired.sandbox, str(here.tree), without=unseen, stop=work.over) as desk:
-        return work_at(
-            prompt("author", nonce=nonce),
-            task(target, brief, sorted(here.files), nonce=nonce, tokens=known.context_tokens // 2),
-            desk,
-            Files(here.read, here.protected, run_tests),
-            model,
-            StepJournal(work, redactor),
-            limits,
-            nonce=nonce,
-            stop=work.over,
-            report=lambda turns, tokens: work.report(model=model.name, turns=turns, tokens=tokens),
-            redact=lambda reply: masked_reply(reply, redactor),
-        )
-
-
-def _task(name: str, work_on: StepFunction) -> Task:
-    def run(run_id: str, shard: int = 0) -> str:
-        return run_step(name, run_id, shard, work_on)
-
-    run.__doc__ = work_on.__doc__
-    return app.task(run, base=AtraTask, name=f"author.{name}")
+    text = task(target, brief, sorted(here.files), nonce=nonce, tokens=tokens)
+    return at_desk(work, here, model, "author", text, run_tests)
 
 
 STEPS: dict[str, StepFunction] = {"plan": plan, "write": write, "verify": verify, "commit": commit}
 
-TASKS = {name: _task(name, work_on) for name, work_on in STEPS.items()}
+TASKS = {name: step_task(app, "author", name, work_on) for name, work_on in STEPS.items()}

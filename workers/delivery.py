@@ -10,8 +10,6 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery import Task
-
 from atra.core.errors import AtraError, BrokerUnavailable, MissingPart, Permanent, Transient
 from atra.core.records import from_json, to_json
 from atra.core.runs import Ending, following
@@ -23,7 +21,7 @@ from workers.app import app, broker
 from workers.pipelines import delivery as delivery_plan
 from workers.pipelines import send
 from workers.targets import entry_of
-from workers.task import AtraTask, Work, run_step
+from workers.task import StepFunction, Work, step_task
 
 _TRIES = 3
 """How often a remote or a forge that does not answer is asked."""
@@ -124,13 +122,5 @@ def _fenced(text: str) -> str:
     return f"{fence}text\n{text.rstrip()}\n{fence}\n"
 
 
-def _task() -> Task:
-    def run(run_id: str, shard: int = 0) -> str:
-        return run_step("deliver", run_id, shard, deliver)
-
-    run.__doc__ = deliver.__doc__
-    return app.task(run, base=AtraTask, name="delivery.deliver", soft_time_limit=300, time_limit=360)
-
-
-STEPS = {"deliver": deliver}
-TASKS = {"deliver": _task()}
+STEPS: dict[str, StepFunction] = {"deliver": deliver}
+TASKS = {"deliver": step_task(app, "delivery", "deliver", deliver, soft_time_limit=300, time_limit=360)}

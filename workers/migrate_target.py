@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from celery import Task
-
 from atra.core.errors import ProtectedPath, StackUnavailable
 from atra.core.runs import Ending
 from atra.embedded.postgres import needed, programs
@@ -23,8 +21,9 @@ from atra.sandbox.database import DatabaseSandbox
 from atra.sandbox.project import runner_for
 from atra.sandbox.reports import TestReport
 from workers.app import app
+from workers.desks import reply_tokens
 from workers.journals import nonce_of
-from workers.task import AtraTask, StepFunction, Work, run_step
+from workers.task import StepFunction, Work, step_task
 from workers.workspace import Workspace, contents, workspace
 
 MIGRATED = "migrated"
@@ -69,7 +68,7 @@ def revise(work: Work) -> tuple[Revised, Ending | None]:
             rehearse_one,
             nonce=nonce_of(work),
             room_tokens=known.context_tokens // 2,
-            max_output_tokens=min(known.max_output_tokens, known.context_tokens // 4),
+            max_output_tokens=reply_tokens(known),
             effort=known.effort,
             timeout_s=known.timeout_s,
         )
@@ -194,16 +193,6 @@ def _scratch(work: Work, here: Workspace, layout: Layout, tree: str) -> Iterator
         yield scratch
 
 
-def _task(name: str, work_on: StepFunction) -> Task:
-    """Make the Celery task of one step."""
-
-    def run(run_id: str, shard: int = 0) -> str:
-        return run_step(name, run_id, shard, work_on)
-
-    run.__doc__ = work_on.__doc__
-    return app.task(run, base=AtraTask, name=f"migrate_target.{name}")
-
-
 STEPS: dict[str, StepFunction] = {
     "draft": draft,
     "revise": revise,
@@ -212,4 +201,4 @@ STEPS: dict[str, StepFunction] = {
     "commit": commit,
 }
 
-TASKS = {name: _task(name, work_on) for name, work_on in STEPS.items()}
+TASKS = {name: step_task(app, "migrate_target", name, work_on) for name, work_on in STEPS.items()}

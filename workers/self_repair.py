@@ -6,18 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from celery import Task
-
 from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice, NoTests
 from atra.core.records import from_json
-from atra.core.redaction import CodeRedactor, Redactor
+from atra.core.redaction import Redactor
 from atra.core.runs import Ending
 from atra.llm.chat import ChatModel
-from atra.meta_architect.agent import Files, Limits
-from atra.meta_architect.agent import work as work_at
 from atra.meta_architect.agent_repair import TEMPLATE as AGENT
 from atra.meta_architect.agent_repair import proposals_of, tests_said
-from atra.meta_architect.context import prompt, tell
+from atra.meta_architect.context import tell
 from atra.meta_architect.localisation import diagnose as locate
 from atra.meta_architect.message import message
 from atra.meta_architect.one_shot import TEMPLATE as ONE_SHOT
@@ -44,16 +40,25 @@ from atra.meta_architect.search import search
 from atra.meta_architect.seeding import Seeded, search_from
 from atra.meta_architect.stream import candidates
 from atra.meta_architect.verification import verify as prove
-from atra.repository import Repository, secret
-from atra.sandbox.desk import Desk
+from atra.repository import Repository
 from atra.self_repair.triage import drifted
 from workers.app import app
 from workers.delivery import start_delivery
-from workers.journals import StepJournal, masked_reply, nonce_of
+from workers.desks import at_desk, reply_s, reply_tokens
+from workers.journals import nonce_of
 from workers.recorded import from_recording, may_be_recorded
-from workers.task import AtraTask, StepFunction, Work, run_step
+from workers.task import StepFunction, Work, step_task
 from workers.watch import refusal_of
-from workers.workspace import Workspace, contents, left_s, own_modules, python_files, target_of, workspace
+from workers.workspace import (
+    Workspace,
+    contents,
+    left_s,
+    own_modules,
+    proof_deadline_s,
+    python_files,
+    target_of,
+    workspace,
+)
 
 _SEARCH_SHARE = 0.6
 """The share of a repair's budget that the search may use; the rest is for the suite, before and after."""
@@ -74,19 +79,6 @@ _ASK_TRIES = 3
 
 _WEAK = 0.3
 """How sure a repair can be at most whose only failing test asks that a call raises nothing."""
-
-_LEAST_PROOF_S = 60.0
-"""What a proof may take at least: what the search found is not thrown away because it took the whole budget."""
-
-
-def _task(name: str, work_on: StepFunction) -> Task:
-    """Make the Celery task of one step."""
-
-    def run(run_id: str, shard: int = 0) -> str:
-        return run_step(name, run_id, shard, work_on)
-
-    run.__doc__ = work_on.__doc__
-    return app.task(run, base=AtraTask, name=f"self_repair.{name}")
 
 
 def reproduce(work: Work) -> tuple[Reproduction | Green, Ending | None]:
@@ -215,35 +207,11 @@ def agent(work: Work) -> tuple[Proposals, None]:
 
 
 def _at_the_desk(work: Work, model: ChatModel, here: Workspace) -> Sample:
-    """Open a desk on the base revision and let the model work there to its end, or on from where it was."""
-    settings, bench = work.wired.settings, _bench(work, here)
-    redactor = settings.redactor(CodeRedactor)
+    """Let the model work at a desk on the base revision to its end, or on from where it was."""
+    bench = _bench(work, here)
     question = _question(work, model, here, 1, nonce=nonce_of(work))
-    limits = Limits(
-        turns=settings.agent_steps,
-        tokens=settings.agent_tokens,
-        context_tokens=settings.models[model.name].context_tokens,
-        max_output_tokens=question.max_output_tokens,
-        effort=question.effort,
-        timeout_s=question.timeout_s,
-        over=lambda: "" if left_s(work) > 0 else "the time for this repair is over",
-    )
-    unseen = [path for path in sorted(here.files) if secret(path)]
-    with Desk(here.project, work.wired.sandbox, str(here.tree), without=unseen, stop=work.over) as desk:
-        done = work_at(
-            prompt("agent", nonce=question.nonce),
-            question.text,
-            desk,
-            Files(here.read, here.protected, lambda after: tests_said(after, bench)),
-            model,
-            StepJournal(work, redactor),
-            limits,
-            nonce=question.nonce,
-            stop=work.over,
-            report=lambda turns, tokens: work.report(model=model.name, turns=turns, tokens=tokens),
-            redact=lambda reply: masked_reply(reply, redactor),
-        )
-    return Sample(proposals_of(done, bench, model=model.name, number=settings.samples + 1))
+    done = at_desk(work, here, model, "agent", question.text, lambda after: tests_said(after, bench))
+    return Sample(proposals_of(done, bench, model=model.name, number=work.wired.settings.samples + 1))
 
 
 def prove_proposals(work: Work) -> tuple[Verification, Ending | None]:
@@ -365,7 +333,7 @@ def _search_from(work: Work, near: NearMiss, bench: Bench, model: str, number: i
 def _question(work: Work, model: ChatModel, here: Workspace, number: int, *, nonce: str = "") -> Question:
     """Return what the model is asked: as much of the code as fits beside two answers of it."""
     known = work.wired.settings.models[model.name]
-    output_tokens = min(known.max_output_tokens, known.context_tokens // 4)
+    output_tokens = reply_tokens(known)
     nonce = nonce or secrets.token_hex(6)
     context = tell(
         work.output_of("reproduce", Reproduction),
@@ -382,7 +350,7 @@ def _question(work: Work, model: ChatModel, here: Workspace, number: int, *, non
         max_output_tokens=output_tokens,
         seed=here.target.seed + number,
         effort=known.effort,
-        timeout_s=max(1.0, min(known.timeout_s, left_s(work))),
+        timeout_s=reply_s(work, known),
     )
 
 
@@ -405,7 +373,7 @@ def _proved(work: Work, here: Workspace, choice: Choice) -> Verification:
         here.patched,
         here.protected,
         confidence=min(sure, _WEAK) if reproduction.written else sure,
-        deadline_s=time.monotonic() + max(_LEAST_PROOF_S, here.target.budget_s),
+        deadline_s=proof_deadline_s(here.target),
         stop=work.over,
         refuse=refusal_of(work),
     )
@@ -497,4 +465,4 @@ STEPS: dict[str, StepFunction] = {
     "commit": commit,
 }
 
-TASKS = {name: _task(name, work_on) for name, work_on in STEPS.items()}
+TASKS = {name: step_task(app, "self_repair", name, work_on) for name, work_on in STEPS.items()}

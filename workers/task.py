@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
-from celery import Task
+from celery import Celery, Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded, TaskPredicate
 
 from atra.core.errors import AtraError, BudgetSpent, LeaseLost, Permanent, Transient, as_facts
@@ -192,6 +192,20 @@ def _facts(error: Exception, name: str) -> dict[str, Any]:
     if isinstance(error, SoftTimeLimitExceeded):
         return {"type": "TimeLimit", "error": f"step {name} ran into its time limit"}
     return as_facts(error)
+
+
+def step_task(app: Celery, kind: str, name: str, work_on: StepFunction, **limits: int) -> Task:
+    """Make the Celery task of one step of a kind of run.
+
+    Args:
+        limits: `soft_time_limit` and `time_limit` in seconds, where the application's own do not fit.
+    """
+
+    def run(run_id: str, shard: int = 0) -> str:
+        return run_step(name, run_id, shard, work_on)
+
+    run.__doc__ = work_on.__doc__
+    return app.task(run, base=AtraTask, name=f"{kind}.{name}", **limits)
 
 
 def _fail(work: Work, facts: dict[str, Any], outcome: str) -> None:

@@ -7,8 +7,6 @@ reported, and whoever is killed meanwhile, it is marked and undone once.
 from collections.abc import Callable
 from pathlib import Path
 
-from celery import Task
-
 from atra.core.errors import Permanent
 from atra.core.records import from_json, to_json
 from atra.core.runs import Ending, Run
@@ -21,7 +19,7 @@ from workers.app import app
 from workers.pipelines import WATCH
 from workers.pipelines import watch as watch_plan
 from workers.targets import entry_of
-from workers.task import AtraTask, StepFunction, Work, run_step
+from workers.task import StepFunction, Work, step_task
 
 
 def look(wired: Wiring, failure: Failure, report: Report) -> tuple[Fix, Judgement] | None:
@@ -115,13 +113,7 @@ def _fix_of(wired: Wiring, failure_id: str) -> Fix | None:
     return None
 
 
-def _task(name: str, work_on: StepFunction) -> Task:
-    def run(run_id: str, shard: int = 0) -> str:
-        return run_step(name, run_id, shard, work_on)
-
-    run.__doc__ = work_on.__doc__
-    return app.task(run, base=AtraTask, name=f"watch.{name}", soft_time_limit=200, time_limit=240)
-
-
 STEPS: dict[str, StepFunction] = {"mark": mark, "undo": undo}
-TASKS = {name: _task(name, work_on) for name, work_on in STEPS.items()}
+TASKS = {
+    name: step_task(app, "watch", name, work_on, soft_time_limit=200, time_limit=240) for name, work_on in STEPS.items()
+}

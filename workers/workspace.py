@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from atra.sandbox.project import make_project, runner_for
 from atra.sandbox.runner import Project, Runner
 from workers.scratch import throw_away
 from workers.task import Work
+
+_LEAST_PROOF_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -165,3 +168,11 @@ def left_s(work: Work) -> float:
     began_at = min((step.started_at for step in work.wired.runs.steps(work.run.id) if step.started_at), default=None)
     spent_s = (utc_now() - began_at).total_seconds() if began_at else 0.0
     return work.given(Target).budget_s - spent_s
+
+
+def proof_deadline_s(target: Target) -> float:
+    """Return until when a proof may take, on the monotonic clock: the run's budget anew, and a minute at least.
+
+    What the search or a model found is not thrown away because it took the whole budget.
+    """
+    return time.monotonic() + max(_LEAST_PROOF_S, target.budget_s)

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from atra.cli.console import print_error, print_json
-from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status
+from atra.cli.outcome import as_contract, leave, print_outcome
 from atra.cli.repair import watch
 from atra.cli.session import with_stack
 from atra.core.errors import BadInput, NoModel
@@ -69,14 +68,8 @@ def _run(target: Target, *, as_json: bool) -> None:
         wired = session.wired
         run = watch(wired, start(wired, target, 1, plan=plan()), quiet=as_json)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
-    if as_json:
-        failed = error_facts(run, steps) if status(run) == "error" else {}
-        print_json({**failed, **as_contract(run, steps, calls)})
-    elif status(run) == "error":
-        print_error(error_facts(run, steps), as_json=False)
-    else:
-        print_outcome(run, steps, calls)
-    raise typer.Exit(exit_code(run, steps))
+    contract = as_contract(run, steps, calls)
+    leave(run, steps, contract, lambda: print_outcome(run, steps, calls), as_json=as_json)
 
 
 def _place(repository: Repository, file: Path) -> str:

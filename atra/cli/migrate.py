@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from atra.cli.console import err, out, plain, print_error, print_json
-from atra.cli.outcome import error_facts, exit_code, print_diff, status
-from atra.cli.repair import watch
+from atra.cli.console import out, plain
+from atra.cli.outcome import error_facts, leave, print_diff, status
+from atra.cli.repair import note_uncommitted, watch
 from atra.cli.session import with_stack
 from atra.core.edits import diff
 from atra.core.records import from_json
@@ -67,11 +67,7 @@ def migrate(
         budget_usd=budget_usd,
     )
     wanted = migration_of(target, settings, config, rows, tuple(allow_loss or ()), tuple(url_variable or ()))
-    if (dirty := repository.dirty_files()) and not include_uncommitted:
-        err.print(
-            f"[yellow]note:[/] {len(dirty)} uncommitted changes are not part of this migration "
-            "(--include-uncommitted takes them in)"
-        )
+    note_uncommitted(repository, "migration", included=include_uncommitted)
     with with_stack(quiet=as_json) as session:
         from workers.intake import start  # the application is made from the wiring, which is set up by now
 
@@ -79,15 +75,8 @@ def migrate(
         run = start(wired, wanted, 1, plan=migrate_target(settings, wanted.generator))
         run = watch(wired, run, quiet=as_json)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
-    if as_json and status(run) == "error":
-        print_json({**error_facts(run, steps), **as_migration(run, steps, calls)})
-    elif as_json:
-        print_json(as_migration(run, steps, calls))
-    elif status(run) == "error":
-        print_error(error_facts(run, steps), as_json=False)
-    else:
-        print_migration(run, steps, calls)
-    raise typer.Exit(exit_code(run, steps))
+    contract = as_migration(run, steps, calls)
+    leave(run, steps, contract, lambda: print_migration(run, steps, calls), as_json=as_json)
 
 
 def as_migration(run: Run, steps: Sequence[Step], calls: Sequence[Call] = ()) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """What a run came to, as the JSON contract of `atra repair` and for people."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+import typer
 from rich.syntax import Syntax
 from rich.table import Table
 
-from atra.cli.console import harmless, out, plain, seconds_between, table
+from atra.cli.console import harmless, out, plain, print_error, print_json, seconds_between, table
 from atra.core.records import from_json
 from atra.core.runs import Run, Step
 from atra.llm.budget import dollars
@@ -102,6 +103,25 @@ def error_facts(run: Run, steps: list[Step]) -> dict[str, Any]:
     """Return why a run ended in an error."""
     failed = next((step.error for step in steps if step.state == "failed" and step.error), None)
     return {"error": run.reason or "the run ended in an error", **(failed or {})}
+
+
+def leave(
+    run: Run, steps: list[Step], contract: Mapping[str, Any], show: Callable[[], None], *, as_json: bool
+) -> NoReturn:
+    """Tell how a run ended that a command has waited for, and leave with its exit code.
+
+    Args:
+        contract: what `--json` prints.
+        show: prints the same for people, where the run did not end in an error.
+    """
+    facts = error_facts(run, steps) if status(run) == "error" else None
+    if as_json:
+        print_json({**(facts or {}), **contract})
+    elif facts:
+        print_error(facts, as_json=False)
+    else:
+        show()
+    raise typer.Exit(exit_code(run, steps))
 
 
 def print_outcome(run: Run, steps: list[Step], calls: Sequence[Call] | None = None) -> None:

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from atra.cli.console import err, plain, print_error, print_json, seconds_between
+from atra.cli.console import err, plain, seconds_between
 from atra.cli.delivery import as_delivery, delivery_of, print_delivery
-from atra.cli.outcome import as_contract, error_facts, exit_code, print_outcome, status, summary, timeline
+from atra.cli.outcome import as_contract, leave, print_outcome, summary, timeline
 from atra.cli.session import with_stack
 from atra.core.errors import AtraError, DatabaseUnavailable, NoModel
 from atra.core.records import from_json
@@ -77,11 +77,7 @@ def repair(
         budget_s=budget_seconds or settings.budget_s,
         budget_usd=budget_usd or settings.run_usd,
     )
-    if (dirty := repository.dirty_files()) and not include_uncommitted:
-        err.print(
-            f"[yellow]note:[/] {len(dirty)} uncommitted changes are not part of this repair "
-            "(--include-uncommitted takes them in)"
-        )
+    note_uncommitted(repository, "repair", included=include_uncommitted)
     with with_stack(quiet=as_json) as session:
         from workers.intake import start  # the application is made from the wiring, which is set up by now
 
@@ -93,15 +89,22 @@ def repair(
             delivery = watch(wired, delivery, quiet=as_json)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
         delivered = as_delivery(wired.runs, delivery)
-    if as_json:
-        why = error_facts(run, steps) if status(run) == "error" else {}
-        print_json({**why, **as_contract(run, steps, calls), "delivery": delivered})
-    elif status(run) == "error":
-        print_error(error_facts(run, steps), as_json=False)
-    else:
+
+    def show() -> None:
         print_outcome(run, steps, calls)
         print_delivery(delivery)
-    raise typer.Exit(exit_code(run, steps))
+
+    contract = {**as_contract(run, steps, calls), "delivery": delivered}
+    leave(run, steps, contract, show, as_json=as_json)
+
+
+def note_uncommitted(repository: Repository, what: str, *, included: bool) -> None:
+    """Say that there are changes in the working tree which a run leaves out, unless they were asked for."""
+    if (dirty := repository.dirty_files()) and not included:
+        err.print(
+            f"[yellow]note:[/] {len(dirty)} uncommitted changes are not part of this {what} "
+            "(--include-uncommitted takes them in)"
+        )
 
 
 def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:

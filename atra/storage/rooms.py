@@ -1,7 +1,7 @@
 """What war-rooms leave behind: ballots, one decision each, and how right each expert turned out to be."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Engine, Integer, Row, and_, cast, exists, func, or_, select
@@ -10,22 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from atra.core.records import from_json, to_json
 from atra.storage.database import transaction
 from atra.storage.tables import ballots, decisions, judgements, runs
+from atra.war_room.calibration import Record
 from atra.war_room.records import Ballot, Decision
 
 _now = func.clock_timestamp()
-
-
-@dataclass(frozen=True)
-class Record:
-    """How an expert did at one kind of task: ballots judged, how many were right, and the sum of Brier scores.
-
-    `chance` is the sum, over the judged, of the chance that a blind choice among the options would have been right.
-    """
-
-    judged: int
-    right: int
-    brier: float
-    chance: float
 
 
 class RoomStore:

@@ -7,8 +7,9 @@ import pytest
 from atra.core.runs import Ending, Plan, Run, new_id
 from atra.core.settings import Settings
 from atra.storage.database import connect
-from atra.storage.rooms import Record, RoomStore
+from atra.storage.rooms import RoomStore
 from atra.storage.runs import RunStore
+from atra.war_room.calibration import Record
 from atra.war_room.consensus import decide
 from atra.war_room.records import Ballot, Evidence, Option
 

@@ -1,0 +1,68 @@
+"""A model at a desk, for whichever step sends it there, and how large and how long one reply may be."""
+
+from collections.abc import Callable, Mapping
+
+from atra.core.redaction import CodeRedactor
+from atra.core.settings import ModelSettings
+from atra.llm.chat import ChatModel
+from atra.meta_architect.agent import Done, Files, Limits, TestsSaid
+from atra.meta_architect.agent import work as work_at
+from atra.meta_architect.context import prompt
+from atra.repository import secret
+from atra.sandbox.desk import Desk
+from workers.journals import StepJournal, masked_reply, nonce_of
+from workers.task import Work
+from workers.workspace import Workspace, left_s
+
+
+def at_desk(
+    work: Work,
+    here: Workspace,
+    model: ChatModel,
+    system: str,
+    task: str,
+    run_tests: Callable[[Mapping[str, str]], TestsSaid],
+) -> Done:
+    """Let the model work on the base revision to its end, or on from where a killed worker left it.
+
+    Args:
+        system: the name of the prompt that says what it is and may do.
+        task: what is to be done, marked with the step's nonce.
+        run_tests: what the tests say of new contents by path.
+    """
+    settings = work.wired.settings
+    known, redactor, nonce = settings.models[model.name], settings.redactor(CodeRedactor), nonce_of(work)
+    limits = Limits(
+        turns=max(1, settings.agent_steps),
+        tokens=settings.agent_tokens,
+        context_tokens=known.context_tokens,
+        max_output_tokens=reply_tokens(known),
+        effort=known.effort,
+        timeout_s=reply_s(work, known),
+        over=lambda: "" if left_s(work) > 0 else "the time for this is over",
+    )
+    unseen = [path for path in sorted(here.files) if secret(path)]
+    with Desk(here.project, work.wired.sandbox, str(here.tree), without=unseen, stop=work.over) as desk:
+        return work_at(
+            prompt(system, nonce=nonce),
+            task,
+            desk,
+            Files(here.read, here.protected, run_tests),
+            model,
+            StepJournal(work, redactor),
+            limits,
+            nonce=nonce,
+            stop=work.over,
+            report=lambda turns, tokens: work.report(model=model.name, turns=turns, tokens=tokens),
+            redact=lambda reply: masked_reply(reply, redactor),
+        )
+
+
+def reply_tokens(known: ModelSettings) -> int:
+    """Return how long one reply may be: no more than a quarter of what the model can hold."""
+    return min(known.max_output_tokens, known.context_tokens // 4)
+
+
+def reply_s(work: Work, known: ModelSettings) -> float:
+    """Return how long one reply may take: no more than what is left of the run's time, and at least a second."""
+    return max(1.0, min(known.timeout_s, left_s(work)))
