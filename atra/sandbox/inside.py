@@ -1205,6 +1205,22 @@ def must_fail() -> None:
     assert operator.eq(1, 2)
 
 
+def end_at_first_failure(item: Any) -> None:
+    """Keep hypothesis from looking for a smaller example once a property has failed: nobody reads it here.
+
+    Whether the property fails is found out before. A setting of the project's own, in a profile or at the test, stays.
+    """
+    function: Any = getattr(getattr(item, "obj", None), "__func__", getattr(item, "obj", None))
+    chosen = getattr(function, "_hypothesis_internal_use_settings", None)
+    if chosen is None or not hasattr(chosen, "phases"):
+        return
+    phases = [phase for phase in chosen.phases if phase.name not in {"shrink", "explain"}]
+    try:
+        function._hypothesis_internal_use_settings = type(chosen)(chosen, phases=phases)
+    except Exception:  # another hypothesis than we know of: it is merely slower
+        return
+
+
 class Bench:
     """Runs a candidate's tests in the process that it is, and says its verdict."""
 
@@ -1222,6 +1238,7 @@ class Bench:
                 self._sentinels[parent.nodeid] = sentinel
             self._sentinels[item.nodeid] = self._sentinels[parent.nodeid]
             _ = item.location, item.ihook
+            end_at_first_failure(item)
         calls = {name: plain_call(item) for name, item in self._items.items()} if ordinary(session) else {}
         self._plain = {name: call for name, call in calls.items() if call is not None}
 

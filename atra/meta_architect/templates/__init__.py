@@ -25,6 +25,7 @@ TEMPLATES: tuple[Template, ...] = (
     Template("comparison-operator", "operator", 30, operators.comparison),
     Template("boundary", "operator", 15, operators.boundary),
     Template("arithmetic-operator", "operator", 25, operators.arithmetic),
+    Template("any-operator", "operator", 10, operators.any_operator),
     Template("augmented-operator", "operator", 20, operators.augmented),
     Template("connective", "operator", 20, operators.connective),
     Template("negation", "operator", 25, operators.negation),

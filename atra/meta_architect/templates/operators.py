@@ -85,6 +85,17 @@ def arithmetic(spot: Spot) -> Iterator[Proposal]:
                 yield from _rebind(spot, node, text, weight)
 
 
+def any_operator(spot: Spot) -> Iterator[Proposal]:
+    """`a + b` -> `a % b`: any other arithmetic or bit operator, however seldom anybody takes the one for the other."""
+    for node in spot.each(ast.BinOp):
+        own = ARITHMETIC[type(node.op)]
+        likely = {own, "@", *_OTHER_ARITHMETIC[own]}
+        if "str" not in (spot.kind(node.left), spot.kind(node.right)):
+            for text in ARITHMETIC.values():
+                if text not in likely:
+                    yield from _rebind(spot, node, text, 1)
+
+
 def _rebind(spot: Spot, node: ast.BinOp, text: str, weight: float) -> Iterator[Proposal]:
     """Put the operator in place; where it would bind otherwise than the old one, write the whole with brackets."""
     span = spot.source.operator(node.left, node.right)

@@ -21,6 +21,8 @@ CASES: tuple[tuple[str, str, str], ...] = (
     ("arithmetic-operator", "x = a + b", "x = a - b"),
     ("arithmetic-operator", "x = a - b - n", "x = a + b - n"),
     ("arithmetic-operator", "x = n * (a - b)", "x = n + (a - b)"),
+    ("any-operator", "x = a % b", "x = a + b"),
+    ("any-operator", "x = n * (a ^ b)", "x = n * (a - b)"),
     ("augmented-operator", "a += b", "a -= b"),
     ("augmented-operator", "a = b", "a += b"),
     ("augmented-operator", "items[n] = b", "items[n] = items.get(n, 0) + b"),

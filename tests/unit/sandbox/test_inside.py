@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType
+from types import CodeType, SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atra.core import edits as core_edits
@@ -205,3 +205,36 @@ def state(folder: Path) -> dict[str, tuple[int, str]]:
         content = os.readlink(path) if path.is_symlink() else path.read_text() if path.is_file() else ""
         found[str(path)] = (path.lstat().st_mode, content)
     return found
+
+
+def test_a_property_that_fails_is_not_made_small() -> None:
+    """It fails as before, with fewer calls than where hypothesis looks for the smallest example and explains it."""
+
+    def calls_until_it_fails(hasten: bool) -> int:
+        calls = 0
+
+        @settings(database=None, derandomize=True)
+        @given(numbers=st.lists(st.integers()))
+        def small(numbers: list[int]) -> None:
+            nonlocal calls
+            calls += 1
+            assert sum(numbers) < 1000
+
+        if hasten:
+            inside.end_at_first_failure(SimpleNamespace(obj=small))
+        with pytest.raises(AssertionError):
+            small()
+        return calls
+
+    assert calls_until_it_fails(hasten=True) < calls_until_it_fails(hasten=False) / 2
+
+
+def test_a_test_without_properties_is_left_alone() -> None:
+    """Whatever hangs on it."""
+
+    def plain() -> None: ...
+
+    for item in (SimpleNamespace(obj=plain), SimpleNamespace(), SimpleNamespace(obj=None)):
+        inside.end_at_first_failure(item)
+
+    assert vars(plain) == {}
