@@ -1,5 +1,6 @@
 """Settings become real collaborators here, once per process; everyone else receives them as arguments."""
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -93,7 +94,13 @@ class Wiring:
         return make_sandbox(self.settings.sandbox)
 
     def models(
-        self, *, run_id: str | None, purpose: str, budget_usd: float | None = None, budget_tokens: int | None = None
+        self,
+        *,
+        run_id: str | None,
+        purpose: str,
+        budget_usd: float | None = None,
+        budget_tokens: int | None = None,
+        stop: Callable[[], bool] = bool,
     ) -> tuple[ChatModel, ...]:
         """Return every configured model, in the order of `atra.toml`, behind a meter; none where none is configured.
 
@@ -102,6 +109,7 @@ class Wiring:
             purpose: what the calls are for, in a word; it stands in the ledger.
             budget_usd: what all models of the run may cost, as asked for it; else that of the settings.
             budget_tokens: how many tokens the run may take; any number unless said.
+            stop: looked at while a reply is waited for; says that nobody wants it any more.
 
         Raises:
             BadInput: the address of one is missing, or is none.
@@ -119,6 +127,7 @@ class Wiring:
                 purpose,
                 price_of(entry),
                 entry.max_output_tokens,
+                stop,
             )
             for name, entry in settings.models.items()
         )

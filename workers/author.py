@@ -18,7 +18,7 @@ from atra.meta_architect.verification import verify as prove
 from atra.repository import Repository
 from atra.sandbox.reports import TestReport
 from workers.app import app
-from workers.desks import at_desk, reply_s, reply_tokens
+from workers.desks import at_desk, models_of, reply_s, reply_tokens
 from workers.journals import nonce_of
 from workers.task import StepFunction, Work, step_task
 from workers.workspace import Workspace, contents, left_s, proof_deadline_s, workspace
@@ -47,7 +47,7 @@ def plan(work: Work) -> tuple[Brief, Ending | None]:
         (Message("system", prompt("outline", nonce=nonce)), Message("user", text)),
         max_output_tokens=reply_tokens(known),
         effort=known.effort,
-        timeout_s=reply_s(work, known),
+        timeout_s=reply_s(work),
     )
     answer = ask_for(model, asked, Outline)
     outline, note = (answer.value, "") if isinstance(answer, Answer) else (None, answer.why)
@@ -110,7 +110,7 @@ def commit(work: Work) -> tuple[Commit, Ending]:
 
 
 def _model(work: Work, purpose: str) -> ChatModel:
-    return work.wired.models(run_id=work.run.id, purpose=purpose, budget_usd=work.given(Target).budget_usd)[0]
+    return models_of(work, purpose)[0]
 
 
 def _report(work: Work, here: Workspace, tree: str) -> TestReport:

@@ -8,6 +8,7 @@ from atra.llm.chat import ChatModel
 from atra.meta_architect.agent import Done, Files, Limits, TestsSaid
 from atra.meta_architect.agent import work as work_at
 from atra.meta_architect.context import prompt
+from atra.meta_architect.records import Target
 from atra.repository import secret
 from atra.sandbox.desk import Desk
 from workers.journals import StepJournal, masked_reply, nonce_of
@@ -38,7 +39,7 @@ def at_desk(
         context_tokens=known.context_tokens,
         max_output_tokens=reply_tokens(known),
         effort=known.effort,
-        timeout_s=reply_s(work, known),
+        timeout_s=lambda: reply_s(work),
         over=lambda: "" if left_s(work) > 0 else "the time for this is over",
     )
     unseen = [path for path in sorted(here.files) if secret(path)]
@@ -58,11 +59,20 @@ def at_desk(
         )
 
 
+def models_of(work: Work, purpose: str) -> tuple[ChatModel, ...]:
+    """Return every configured model, paid by this run as its input says; no reply is waited for once it is stopped."""
+    budget_usd = work.given(Target).budget_usd
+    return work.wired.models(run_id=work.run.id, purpose=purpose, budget_usd=budget_usd, stop=work.over)
+
+
 def reply_tokens(known: ModelSettings) -> int:
     """Return how long one reply may be: no more than a quarter of what the model can hold."""
     return min(known.max_output_tokens, known.context_tokens // 4)
 
 
-def reply_s(work: Work, known: ModelSettings) -> float:
-    """Return how long one reply may take: no more than what is left of the run's time, and at least a second."""
-    return max(1.0, min(known.timeout_s, left_s(work)))
+def reply_s(work: Work) -> float:
+    """Return how long a reply may take by now: what is left of the run's time, and at least a second.
+
+    The model's own time-out, which may be shorter, is held where it is asked.
+    """
+    return max(1.0, left_s(work))

@@ -52,7 +52,7 @@ def revise(work: Work) -> tuple[Revised, Ending | None]:
     made, target = work.output_of("draft", Draft), work.given(MigrationTarget)
     if not made.refusals:
         return Revised(skipped="the draft needs no model"), None
-    model = work.wired.models(run_id=work.run.id, purpose="migrate", budget_usd=target.budget_usd)[0]
+    model = models_of(work, "migrate")[0]
     known = work.wired.settings.models[model.name]
     work.report(model=model.name)
     with workspace(work) as here:

@@ -44,7 +44,7 @@ from atra.repository import Repository
 from atra.self_repair.triage import drifted
 from workers.app import app
 from workers.delivery import start_delivery
-from workers.desks import at_desk, reply_s, reply_tokens
+from workers.desks import at_desk, models_of, reply_tokens
 from workers.journals import nonce_of
 from workers.recorded import from_recording, may_be_recorded
 from workers.task import StepFunction, Work, step_task
@@ -176,8 +176,8 @@ def ask(work: Work) -> tuple[Proposals, None]:
     """Ask a model for one patch and try it; search on from a near miss."""
     if why := _no_need(work):
         return Proposals(skipped=why), None
-    target, number = work.given(Target), work.claim.shard + 1
-    models = work.wired.models(run_id=work.run.id, purpose="ask", budget_usd=target.budget_usd)
+    number = work.claim.shard + 1
+    models = models_of(work, "ask")
     model = models[work.claim.shard % len(models)]
     began = time.monotonic()
     work.report(model=model.name)
@@ -198,7 +198,7 @@ def agent(work: Work) -> tuple[Proposals, None]:
     """Let a model work at a desk, turn by turn, where no sample of any model passed the tests."""
     if why := _no_need(work):
         return Proposals(skipped=why), None
-    model = work.wired.models(run_id=work.run.id, purpose="agent", budget_usd=work.given(Target).budget_usd)[0]
+    model = models_of(work, "agent")[0]
     began = time.monotonic()
     with workspace(work) as here:
         proposals = _sample(work, model.name, AGENT, here, lambda: _at_the_desk(work, model, here)).proposals
@@ -350,7 +350,6 @@ def _question(work: Work, model: ChatModel, here: Workspace, number: int, *, non
         max_output_tokens=output_tokens,
         seed=here.target.seed + number,
         effort=known.effort,
-        timeout_s=reply_s(work, known),
     )
 
 

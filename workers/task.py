@@ -4,6 +4,7 @@ A copy of a message that finds its step settled returns at once, and one that fi
 chain, so that sending a whole chain again is always safe.
 """
 
+import contextlib
 import os
 import socket
 import threading
@@ -13,8 +14,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
-from celery import Celery, Task
+from celery import Celery, Task, current_app
 from celery.exceptions import Ignore, SoftTimeLimitExceeded, TaskPredicate
+from kombu.exceptions import OperationalError
 
 from atra.core.errors import AtraError, BudgetSpent, LeaseLost, Permanent, Transient, as_facts
 from atra.core.records import from_json, to_json
@@ -185,7 +187,15 @@ def run_step(name: str, run_id: str, shard: int, work_on: StepFunction) -> str:
             raise
     else:
         log.info("step settled", outcome=ending.outcome if ending else None)
+        if ending is not None and ending.then is not None:
+            _wake(ending.then.run_id)
     return run_id
+
+
+def _wake(run_id: str) -> None:
+    """Have a run sent that was just opened; where the broker is away, the sweeper sends it."""
+    with contextlib.suppress(OperationalError):
+        current_app.send_task("maintenance.send", (run_id,), argsrepr=f"run={run_id}", ignore_result=True)
 
 
 def _facts(error: Exception, name: str) -> dict[str, Any]:

@@ -97,22 +97,6 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How a run ends: an outcome for programs, a sentence for people."""
-
-    outcome: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Pulse:
-    """What a heartbeat learns: whether the step is still held, and whether the run is to be cancelled."""
-
-    held: bool
-    cancelled: bool
-
-
-@dataclass(frozen=True)
 class Plan:
     """The steps of a flow: (name, number of shards) in order.
 
@@ -125,3 +109,30 @@ class Plan:
     steps: tuple[tuple[str, int], ...] = field(default=())
     excusable: frozenset[str] = frozenset()
     deadline_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A run that another one opens with its own end: in the same transaction, so that neither stands alone."""
+
+    run_id: str
+    plan: Plan
+    given: Mapping[str, Any]
+    failure_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ends: an outcome for programs, a sentence for people, and the run that goes on from it, if any."""
+
+    outcome: str
+    reason: str
+    then: Opening | None = None
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What a heartbeat learns: whether the step is still held, and whether the run is to be cancelled."""
+
+    held: bool
+    cancelled: bool

@@ -86,6 +86,42 @@ class RepositorySettings(BaseModel):
     on_regression: Literal["revert", "report"] = "revert"  # when a failure comes back although its fix is in
 
 
+class ExpertSettings(BaseModel):
+    """One seat of war-rooms that a model fills, as `[experts.NAME]` in `atra.toml`; NAME stands on its ballots.
+
+    `prompt` says what the seat looks at, as text, or as a file's name relative to `atra.toml` that ends in `.txt`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    department: Annotated[str, Field(min_length=1, max_length=60)]
+    prompt: Annotated[str, Field(min_length=1)]
+    model: str | None = None  # a name of [models]; without one the models take turns
+    may_veto: bool = False
+    red_team: bool = False  # it looks for what is wrong with the obvious answer
+
+
+class WarRoomSettings(BaseModel):
+    """How war-rooms are filled and when one is convened, as `[war_room]` in `atra.toml`.
+
+    `code` and `question` name the seats, three to five, of rooms on failing tests and on free questions; empty, ATRA
+    chooses. What the other settings mean stands at `atra.orchestrator.paths.Rules`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: tuple[str, ...] = ()
+    question: tuple[str, ...] = ()
+    deadline_s: Seconds = 300.0
+    room_usd: Dollars = 1.0
+    room_tokens: Annotated[int, Field(ge=1000)] = 200_000
+    window_s: Seconds = 86_400.0
+    recurrences: Annotated[int, Field(ge=1)] = 5
+    unresolved: Annotated[int, Field(ge=1)] = 1
+    cool_down_s: Annotated[float, Field(ge=0)] = 3600.0
+    quiet_hours: tuple[Annotated[int, Field(ge=0, le=23)], Annotated[int, Field(ge=0, le=24)]] | None = None
+
+
 class Settings(BaseSettings):
     """All of ATRA's settings with their defaults; see the module's docstring for where they are read."""
 
@@ -132,6 +168,8 @@ class Settings(BaseSettings):
 
     models: dict[str, ModelSettings] = {}
     repositories: dict[str, RepositorySettings] = {}
+    experts: dict[str, ExpertSettings] = {}
+    war_room: WarRoomSettings = WarRoomSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -221,7 +259,16 @@ def load_settings() -> Settings:
 
 def _misspelt(table: str | int, *rest: str | int) -> str:
     """Return what is said of a key, the last of `rest`, that no entry of this table has."""
-    entry = ModelSettings if table == "models" else RepositorySettings
+    entry = _TABLES[str(table)]
     close = get_close_matches(str(rest[-1]).lower(), entry.model_fields, n=1)
     hint = f"is {close[0]} meant?" if close else f"there are {', '.join(entry.model_fields)}"
-    return f"an entry of [{table}.NAME] has no such setting; {hint}"
+    where = f"[{table}]" if len(rest) == 1 else f"an entry of [{table}.NAME]"
+    return f"{where} has no such setting; {hint}"
+
+
+_TABLES: dict[str, type[BaseModel]] = {
+    "models": ModelSettings,
+    "repositories": RepositorySettings,
+    "experts": ExpertSettings,
+    "war_room": WarRoomSettings,
+}

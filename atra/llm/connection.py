@@ -5,7 +5,8 @@ what they send passes here last: only the headers named below leave, and the key
 and no netrc of the environment counts; certificates are those the system trusts.
 
 Not covered: a server that sends its headers byte by byte is held to the time-out per byte only, and one that falls
-silent in the middle of a reply may take up to twice the time-out.
+silent in the middle of a reply may take up to twice the time-out; the meter waits for neither (`atra.llm.waiting`). The
+SDKs' pauses between attempts, of seconds, may end after the time-out.
 """
 
 import json
@@ -31,7 +32,7 @@ BILLED_AWAY = frozenset({408, 504, 524})  # a gateway gave up; the model behind 
 
 
 class Connection(httpx2.BaseTransport):
-    """The way to one server for one call; `with` closes it.
+    """The way to one server for one call; `with` closes it. The time-out is for all attempts of the call together.
 
     `unanswered` counts the attempts that went out and were not turned away: all but the last of them, if that one
     brought the reply, went without an answer. `request` is the latest attempt, `request_id` the server's name for it.
@@ -40,13 +41,13 @@ class Connection(httpx2.BaseTransport):
     def __init__(self, *, key: str, timeout_s: float, streamed: bool) -> None:
         self.key = key
         self.timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
         self.limit_bytes = MAX_STREAM_BYTES if streamed else MAX_REPLY_BYTES
         self.unanswered = 0
         self.request_id = ""
         self.request = httpx2.Request("POST", "http://unsent")
-        self.timeout = httpx2.Timeout(timeout_s, connect=min(10.0, timeout_s))
         self._inner = httpx2.HTTPTransport(verify=_trusted(), trust_env=False)
-        self.client = httpx2.Client(transport=self, timeout=self.timeout, follow_redirects=False, trust_env=False)
+        self.client = httpx2.Client(transport=self, timeout=timeout_s, follow_redirects=False, trust_env=False)
 
     def __enter__(self) -> "Connection":
         return self
@@ -64,9 +65,16 @@ class Connection(httpx2.BaseTransport):
         self._inner.close()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send one attempt, and count it."""
-        deadline = time.monotonic() + self.timeout_s
+        """Send one attempt, and count it.
+
+        Raises:
+            httpx2.ReadTimeout: there is no time left for another one.
+        """
         self.request = request
+        if (left_s := self._left_s()) <= 0:
+            raise httpx2.ReadTimeout(f"no whole answer came within {self.timeout_s:g} s")
+        limits = httpx2.Timeout(left_s, connect=min(10.0, left_s))
+        request.extensions = {**request.extensions, "timeout": limits.as_dict()}
         request.headers = self._leaving(request.headers)
         try:
             response = self._inner.handle_request(request)
@@ -82,7 +90,7 @@ class Connection(httpx2.BaseTransport):
         return httpx2.Response(
             response.status_code,
             headers=response.headers,
-            stream=_Bounded(response, deadline, self.limit_bytes),
+            stream=_Bounded(response, self._deadline, self.limit_bytes),
             extensions=response.extensions,
         )
 
@@ -94,12 +102,19 @@ class Connection(httpx2.BaseTransport):
             kept["authorization"] = f"Bearer {self.key}"
         return kept
 
+    def _left_s(self) -> float:
+        return self._deadline - time.monotonic()
+
     def _cap_waiting(self, headers: httpx2.Headers) -> None:
-        """Let the SDK wait as long as the server asks, but no longer than one attempt may take."""
+        """Let the SDK wait as long as the server asks, or give up at once where that is after the time-out."""
         headers.pop("retry-after-ms", None)
         asked_s = _seconds(headers.get("retry-after", ""))
-        if asked_s is not None:
-            headers["retry-after"] = f"{min(max(asked_s, 0.001), self.timeout_s):.3f}"
+        if asked_s is None:
+            return
+        if asked_s < self._left_s():
+            headers["retry-after"] = f"{max(asked_s, 0.001):.3f}"
+        else:
+            headers["x-should-retry"] = "false"
 
 
 class _Bounded(httpx2.SyncByteStream):

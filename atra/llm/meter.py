@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -20,6 +21,7 @@ from atra.llm.budget import Bill, Budgets, Granted, Ledger, Reservation, Wanted
 from atra.llm.chat import ChatModel, Listener
 from atra.llm.prices import Price, cost
 from atra.llm.records import Message, Reply, Request, ToolCall
+from atra.llm.waiting import waited_for
 
 _PER_MESSAGE = 16  # role and separators
 _PER_CALL = 64  # what begins every conversation
@@ -40,6 +42,7 @@ class Meter:
         purpose: what its calls are for, in a word.
         price: None where nobody has said it; then it refuses to call.
         most_output_tokens: what the model's settings allow, so that no more than that is reserved.
+        stop: looked at while a reply is waited for; one that nobody wants any more counts at its worst case.
     """
 
     door: ChatModel
@@ -50,6 +53,7 @@ class Meter:
     purpose: str
     price: Price | None
     most_output_tokens: int | None = None
+    stop: Callable[[], bool] = bool
 
     @property
     def name(self) -> str:
@@ -95,8 +99,12 @@ class Meter:
         )
         granted, started_s = reservation.granted, time.monotonic()
         try:
-            reply = self.door.reply(
-                replace(asked, max_output_tokens=granted.output_tokens), listener=listener, attempts=granted.attempts
+            paid = replace(asked, max_output_tokens=granted.output_tokens)
+            reply = waited_for(
+                lambda: self.door.reply(paid, listener=listener, attempts=granted.attempts),
+                name=self.name,
+                stop=self.stop,
+                most_s=paid.timeout_s,
             )
         except BaseException as error:
             self._note(reservation, error, time.monotonic() - started_s)

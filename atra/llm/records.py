@@ -58,7 +58,7 @@ class Request:
         schema: a JSON schema that the text of the reply must satisfy; see `atra.llm.structured`.
         effort: how much to think, where the model can be told.
         seed: makes samples differ where the provider takes one.
-        timeout_s: for the whole reply, per attempt; a model's own, from its settings, may be shorter.
+        timeout_s: for the whole reply, all attempts together; a model's own, from its settings, may be shorter.
     """
 
     messages: tuple[Message, ...]

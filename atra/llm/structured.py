@@ -6,6 +6,7 @@ checked all the same. A model that answers badly is shown its error once; what i
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NoReturn, TypeVar
@@ -45,6 +46,7 @@ def ask_for(model: ChatModel, request: Request, shape: type[T], *, attempts: int
     """Return the model's answer as a record, with one more try for an answer that cannot be read.
 
     Args:
+        request: its time-out is for both calls together.
         shape: a dataclass, or another type that pydantic reads from a JSON object.
         attempts: how often each of the two calls may be sent.
 
@@ -53,13 +55,15 @@ def ask_for(model: ChatModel, request: Request, shape: type[T], *, attempts: int
     """
     adapter = TypeAdapter(shape)
     asked = _asking(model, request, adapter.json_schema(), shape.__name__)
+    deadline = time.monotonic() + request.timeout_s
     first = model.reply(asked, attempts=attempts)
     try:
         return Answer(_read(first, adapter), (first,))
     except _Bad as bad:
         if first.finish == "refusal":
             return Unreadable(str(bad), first.text, (first,))
-        second = model.reply(_showing(asked, first, str(bad)), attempts=attempts)
+        again = replace(_showing(asked, first, str(bad)), timeout_s=max(1.0, deadline - time.monotonic()))
+        second = model.reply(again, attempts=attempts)
     try:
         return Answer(_read(second, adapter), (first, second))
     except _Bad as bad:

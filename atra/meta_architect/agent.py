@@ -93,6 +93,7 @@ class Limits:
         turns: replies of the model.
         tokens: of all replies together, what they were asked with included.
         context_tokens: what one request may hold; older results are shortened to stay below.
+        timeout_s: asked before each turn; says how long its reply may take.
         over: asked before each turn; says why there is no time, or nothing.
     """
 
@@ -101,7 +102,7 @@ class Limits:
     context_tokens: int = 32_768
     max_output_tokens: int = 8192
     effort: Effort | None = None
-    timeout_s: float = 120.0
+    timeout_s: Callable[[], float] = lambda: 120.0
     over: Callable[[], str] = str
 
 
@@ -234,7 +235,7 @@ def _request(messages: Sequence[Message], limits: Limits) -> Request:
         max_output_tokens=limits.max_output_tokens,
         tools=TOOLS,
         effort=limits.effort,
-        timeout_s=limits.timeout_s,
+        timeout_s=limits.timeout_s(),
     )
 
 

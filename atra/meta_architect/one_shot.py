@@ -18,6 +18,8 @@ from atra.meta_architect.screening import Bench, NearMiss, candidate_of, proposa
 
 TEMPLATE = "one-shot"
 
+_TIMEOUT_S = 120.0  # for one reply where the bench has no deadline
+
 
 @dataclass(frozen=True)
 class Question:
@@ -35,7 +37,6 @@ class Question:
     max_output_tokens: int = 8192
     seed: int | None = None
     effort: Effort | None = None
-    timeout_s: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _write(model: ChatModel, question: Question, bench: Bench, tally: _Tally) ->
             max_output_tokens=question.max_output_tokens,
             seed=question.seed,
             effort=question.effort,
-            timeout_s=question.timeout_s,
+            timeout_s=bench.left_s() or _TIMEOUT_S,
         )
         reply = model.reply(request)
         tally.replies.append(reply)

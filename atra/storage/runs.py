@@ -3,6 +3,7 @@
 All instants are the database's (`clock_timestamp()`), so a worker whose clock jumps neither loses nor steals a step.
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from atra.core.errors import AmbiguousRun, LeaseLost, RunConflict, UnknownRun
 from atra.core.records import to_json
-from atra.core.runs import Claim, Ending, Excused, Plan, Pulse, Refusal, Run, Step
+from atra.core.runs import Claim, Ending, Excused, Opening, Plan, Pulse, Refusal, Run, Step
 from atra.storage.database import storable, transaction
 from atra.storage.tables import runs, steps
 
@@ -42,25 +43,9 @@ class RunStore:
         Raises:
             RunConflict: the failure has another open run.
         """
-        rows = [
-            {
-                "run_id": run_id,
-                "name": name,
-                "shard": shard,
-                "position": position,
-                "excusable": name in plan.excusable,
-            }
-            for position, (name, shards) in enumerate(plan.steps)
-            for shard in range(shards)
-        ]
-        row: dict[str, Any] = {"id": run_id, "kind": plan.kind, "input": dict(given), "failure_id": failure_id}
-        if plan.deadline_s is not None:
-            row["deadline_at"] = _after(plan.deadline_s)
         try:
             with transaction(self._engine) as db:
-                opened = db.execute(insert(runs).values(row).on_conflict_do_nothing(index_elements=[runs.c.id]))
-                if opened.rowcount:
-                    db.execute(insert(steps), rows)
+                _open(db, Opening(run_id, plan, given, failure_id))
         except IntegrityError as error:
             raise RunConflict(failure_id, self._open_run_of(failure_id)) from error
         return self.get(run_id)
@@ -177,7 +162,9 @@ class RunStore:
         return Pulse(held and row is not None and row.state == "open", row is None or row.cancel_requested)
 
     def settle(self, claim: Claim, output: Any, ending: Ending | None = None) -> None:
-        """Write down the step's output and, with an ending, end the run, in one transaction.
+        """Write down the step's output and, with an ending, end the run and open the next, in one transaction.
+
+        No next run is opened where its failure has an open one by now.
 
         Raises:
             LeaseLost: another worker took the step, or the run is over; nothing was written.
@@ -193,6 +180,9 @@ class RunStore:
                 raise LeaseLost(claim.run.id, claim.name)
             if ending is not None:
                 _end(db, claim.run.id, ending)
+                if ending.then is not None:
+                    with contextlib.suppress(IntegrityError), db.begin_nested():
+                        _open(db, ending.then)
             else:
                 db.execute(
                     update(runs).where(runs.c.id == claim.run.id).values(due_at=_after(self._patience_s), dispatches=1)
@@ -365,6 +355,28 @@ def held_by(claim: Claim) -> ColumnElement[bool]:
         steps.c.state == "leased",
         steps.c.fence == claim.fence,
     )
+
+
+def _open(db: Connection, opening: Opening) -> None:
+    plan = opening.plan
+    row: dict[str, Any] = {"id": opening.run_id, "kind": plan.kind, "input": dict(opening.given)}
+    row["failure_id"] = opening.failure_id
+    if plan.deadline_s is not None:
+        row["deadline_at"] = _after(plan.deadline_s)
+    rows = [
+        {
+            "run_id": opening.run_id,
+            "name": name,
+            "shard": shard,
+            "position": position,
+            "excusable": name in plan.excusable,
+        }
+        for position, (name, shards) in enumerate(plan.steps)
+        for shard in range(shards)
+    ]
+    opened = db.execute(insert(runs).values(row).on_conflict_do_nothing(index_elements=[runs.c.id]))
+    if opened.rowcount:
+        db.execute(insert(steps), rows)
 
 
 def _end(db: Connection, run_id: str, ending: Ending) -> None:

@@ -52,6 +52,7 @@ class Ballot:
         cast_at: when it reached the database, by its clock.
         late: it came after the deadline; kept, not counted.
         advice: for the repair that follows; no part of the vote.
+        patch: edits that the seat proposes for its first choice, as a model writes them; the tests decide on it.
     """
 
     expert: str
@@ -67,6 +68,7 @@ class Ballot:
     late: bool = False
     cost_usd: float = 0.0
     advice: Advice = Advice()
+    patch: str = ""
 
 
 @dataclass(frozen=True)
