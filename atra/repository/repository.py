@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from atra.core.errors import AtraError, BadInput, NotARepository, Transient, UnknownRevision
-from atra.repository import landing, snapshot
+from atra.repository import history, landing, snapshot
 from atra.repository.door import Git, text_of
+from atra.repository.history import Logged
 from atra.repository.landing import Landed
 from atra.repository.protection import unsafe
 
@@ -134,6 +135,14 @@ class Repository:
             elif word:
                 recency.setdefault(word, age)
         return recency
+
+    def log(self, revision: str, n: int = 200) -> tuple[Logged, ...]:
+        """Return the last n commits of a revision, newest first; see `history.log`."""
+        return history.log(self._git, self.resolve(revision), n)
+
+    def blame(self, revision: str, path: str) -> dict[int, str]:
+        """Return who wrote each line of a file at a revision; see `history.blame`."""
+        return history.blame(self._git, self.resolve(revision), path)
 
     def capture(self) -> str:
         """Return a commit of the working tree as it is on disk, on no branch; see `landing.capture`."""

@@ -268,6 +268,26 @@ def _tree_object(made: Made, entries: list[tuple[str, str, str]]) -> str:
     return subprocess.run(command, cwd=made.root, input=data, check=True, capture_output=True).stdout.decode().strip()
 
 
+def test_the_log_and_who_wrote_what(made: Made) -> None:
+    """Newest first, with what each commit touched; each line names the commit that wrote it."""
+    first = made.open().head()
+    made.write("shop/cart.py", (made.root / "shop/cart.py").read_text() + "\n\nADDED = 1\n")
+    second = made.save("Add one |\u00fc| line")
+    opened = made.open()
+
+    newest, oldest = opened.log("HEAD")[0], opened.log("HEAD")[-1]
+    wrote = opened.blame("HEAD", "shop/cart.py")
+
+    assert (newest.id, newest.age_days, newest.subject, newest.paths) == (
+        *(second, 0.0),
+        *("Add one |\u00fc| line", ("shop/cart.py",)),
+    )
+    assert oldest.id == first and "shop/cart.py" in oldest.paths
+    assert wrote[1] == first and wrote[max(wrote)] == second
+    assert list(wrote) == list(range(1, len((made.root / "shop/cart.py").read_text().splitlines()) + 1))
+    assert opened.blame("HEAD", "nowhere.py") == {}
+
+
 class TestHostileConfiguration:
     """A repository that came in a box of chocolates starts nothing."""
 
@@ -310,6 +330,7 @@ class TestHostileConfiguration:
             "filter.a=b.required": "true",
             "diff.evil.textconv": str(script),
             "diff.evil.command": str(script),
+            "blame.ignoreRevsFile": "/nowhere",
             "merge.evil.driver": str(script),
         }.items():
             made.git("config", key, value)
@@ -334,6 +355,7 @@ class TestHostileConfiguration:
 
         opened.dirty_files()
         opened.recently_changed("HEAD", 5)
+        assert opened.log("HEAD")[0].paths and opened.blame("HEAD", "shop/cart.py")
         opened.export("HEAD", tmp_path / "one")
         opened.export(opened.capture(), tmp_path / "two")
         new = opened.commit(
