@@ -18,6 +18,7 @@ task_routes = {
     "migrate_target.*": {"queue": "repair"},
     "author.*": {"queue": "repair"},
     "delivery.*": {"queue": "repair"},
+    "war_room.*": {"queue": "warroom"},
     "watch.*": {"queue": "maintenance"},
     "maintenance.*": {"queue": "maintenance"},
 }

@@ -22,6 +22,7 @@ from atra.storage.database import connect
 from atra.storage.events import EventStore
 from atra.storage.failures import FailureStore
 from atra.storage.ledger import LedgerStore
+from atra.storage.rooms import RoomStore
 from atra.storage.runs import RunStore
 
 
@@ -66,6 +67,11 @@ class Wiring:
     def failures(self) -> FailureStore:
         """Failures by fingerprint."""
         return FailureStore(self.engine)
+
+    @cached_property
+    def rooms(self) -> RoomStore:
+        """Ballots and decisions of war-rooms, and the experts' records."""
+        return RoomStore(self.engine)
 
     @cached_property
     def signals(self) -> signals.Signals:

@@ -4,6 +4,7 @@
                   -> ask x samples -> agent -> prove -> commit
     author        plan -> write -> verify -> commit
     migrate_target  draft -> revise -> rehearse -> test -> commit
+    war_room      [reproduce ->] convene -> hear x seats -> weigh [-> answer x models [-> prove] -> settle]
 
 A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
 time or again. Messages carry the run's id and the shard's number, nothing else.
@@ -11,6 +12,7 @@ time or again. Messages carry the run's id and the shard's number, nothing else.
 
 from celery import Celery, Signature, chain, group
 
+from atra.core.clock import utc_now
 from atra.core.errors import NoModel
 from atra.core.runs import Plan, Run, Step
 from atra.core.settings import Settings
@@ -19,8 +21,11 @@ from atra.storage.runs import RunStore
 SELF_REPAIR = "self_repair"
 MIGRATE_TARGET = "migrate_target"
 AUTHOR = "author"
+WAR_ROOM = "war_room"
 WATCH = "watch"
 DELIVERY = "delivery"
+
+_SHORTEST_S, _LONGEST_S, _GRACE_S = 10.0, 3000.0, 15.0  # however the clocks of machines differ
 
 
 def self_repair(shards: int, *, samples: int = 0, agent: bool = False) -> Plan:
@@ -57,6 +62,22 @@ def migrate_target(settings: Settings, generator: str = "auto") -> Plan:
     """Return the plan that turns models which have moved on into a proved migration; `templates` asks no model."""
     revised = (("revise", 1),) if settings.models and generator != "templates" else ()
     return Plan(MIGRATE_TARGET, (("draft", 1), *revised, ("rehearse", 1), ("test", 1), ("commit", 1)))
+
+
+def war_room(seats: int, models: int, *, code: bool, deadline_s: float) -> Plan:
+    """Return the plan of a room: each seat is heard blind, and where the vote is close models answer one another once.
+
+    Args:
+        seats: how many are heard.
+        models: how many of them are models, which alone may change their minds.
+        code: whether it is about failing tests, which are reproduced first, and patches for which are proved.
+        deadline_s: from the opening on; whoever is late then is done without.
+    """
+    looked = (("reproduce", 1),) if code else ()
+    heard = (("hear", seats),) if seats else ()
+    again = (("answer", models), *((("prove", 1),) if code else ()), ("settle", 1)) if models else ()
+    steps = (*looked, ("convene", 1), *heard, ("weigh", 1), *again)
+    return Plan(WAR_ROOM, steps, frozenset({"hear", "answer", "prove"}), deadline_s)
 
 
 def repair_plan(settings: Settings, generator: str, shards: int) -> Plan:
@@ -97,5 +118,15 @@ def _signature(app: Celery, run: Run, step: Step, *, alone: bool) -> Signature:
         immutable=True,
         argsrepr=shown,
         kwargsrepr="",
+        **_limits(run, step),
         ignore_result=alone,  # what a step puts out stands in the database; only a chord counts results
     )
+
+
+def _limits(run: Run, step: Step) -> dict[str, float]:
+    """Return the time limits of a step that the run goes on without at its deadline: what hangs frees its worker."""
+    if run.deadline_at is None or not step.excusable:
+        return {}
+    left_s = (run.deadline_at - utc_now()).total_seconds()
+    soft_s = min(_LONGEST_S, max(_SHORTEST_S, left_s)) + _GRACE_S
+    return {"soft_time_limit": soft_s, "time_limit": soft_s + _GRACE_S}

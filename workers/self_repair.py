@@ -5,15 +5,20 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 
-from atra.core.errors import BoxFailed, KeyRefused, ModelUnavailable, NoPrice, NoTests
+import structlog
+
+from atra.core.errors import AtraError, BoxFailed, KeyRefused, ModelUnavailable, NoPrice, NoTests
 from atra.core.records import from_json
 from atra.core.redaction import Redactor
 from atra.core.runs import Ending
+from atra.core.texts import decode
 from atra.llm.chat import ChatModel
 from atra.meta_architect.agent_repair import TEMPLATE as AGENT
 from atra.meta_architect.agent_repair import proposals_of, tests_said
 from atra.meta_architect.context import tell
+from atra.meta_architect.leads import Lead, follow
 from atra.meta_architect.localisation import diagnose as locate
 from atra.meta_architect.message import message
 from atra.meta_architect.one_shot import TEMPLATE as ONE_SHOT
@@ -22,6 +27,7 @@ from atra.meta_architect.ranking import choose as rank
 from atra.meta_architect.ranking import confidence
 from atra.meta_architect.records import (
     Area,
+    Candidate,
     Choice,
     Commit,
     Diagnosis,
@@ -35,18 +41,20 @@ from atra.meta_architect.records import (
 )
 from atra.meta_architect.reproduction import Green
 from atra.meta_architect.reproduction import reproduce as run_suite
-from atra.meta_architect.screening import Bench, NearMiss
+from atra.meta_architect.screening import Bench, NearMiss, candidate_of
 from atra.meta_architect.search import search
 from atra.meta_architect.seeding import Seeded, search_from
 from atra.meta_architect.stream import candidates
 from atra.meta_architect.verification import verify as prove
 from atra.repository import Repository
 from atra.self_repair.triage import drifted
+from atra.war_room.hints import Hints
 from workers.app import app
 from workers.delivery import start_delivery
 from workers.desks import at_desk, models_of, reply_tokens
 from workers.journals import nonce_of
 from workers.recorded import from_recording, may_be_recorded
+from workers.rooms import hints_for, learn
 from workers.task import StepFunction, Work, step_task
 from workers.watch import refusal_of
 from workers.workspace import (
@@ -60,11 +68,19 @@ from workers.workspace import (
     workspace,
 )
 
+log = structlog.get_logger(__name__)
+
 _SEARCH_SHARE = 0.6
 """The share of a repair's budget that the search may use; the rest is for the suite, before and after."""
 
 _SEARCH_SHARE_WITH_MODELS = 0.35
 """The same where models are asked after the search."""
+
+_LEAST_SHARE = 0.1
+"""The least share of the budget that hints may leave the search."""
+
+_LIKELY = 3.0
+"""How much likelier templates are that a war-room advises."""
 
 _SEEDED_SHARE = 0.15
 """The share of a repair's budget that a search from one near miss may use."""
@@ -101,7 +117,9 @@ def diagnose(work: Work) -> tuple[Diagnosis, None]:
     """Rank the places that may be wrong."""
     reproduction = work.output_of("reproduce", Reproduction)
     with workspace(work) as here:
-        return locate(reproduction, here.sources(python_files(here)), protected=here.protected), None
+        found = locate(reproduction, here.sources(python_files(here)), protected=here.protected)
+    leads = [Lead(place.path, place.first, place.last, place.score, "the war-room") for place in hints_for(work).places]
+    return follow(found, leads), None
 
 
 def propose(work: Work) -> tuple[Area, Ending | None]:
@@ -121,12 +139,15 @@ def try_candidates(work: Work) -> tuple[Search, None]:
     diagnosis = work.output_of("diagnose", Diagnosis)
     area = work.output_of("propose", Area)
     failing = sorted(reproduction.failing, key=lambda result: result.seconds)
+    hints = hints_for(work)
     share = _SEARCH_SHARE_WITH_MODELS if _models_follow(work) else _SEARCH_SHARE
+    share = min(_SEARCH_SHARE, max(_LEAST_SHARE, hints.settings.get("search_share", share)))
     deadline_s = time.monotonic() + work.given(Target).budget_s * share
     if not area.paths:
         return Search((), 0, 0.0, exhausted=True), None
     with workspace(work) as here:
-        stream = candidates(here.sources(area.paths), diagnosis)
+        likely = dict.fromkeys(hints.templates, _LIKELY)
+        stream = chain(_hinted_patches(hints, here), candidates(here.sources(area.paths), diagnosis, hints=likely))
         workshop = here.runner.workshop(
             str(here.tree),
             [result.id for result in failing],
@@ -178,7 +199,8 @@ def ask(work: Work) -> tuple[Proposals, None]:
         return Proposals(skipped=why), None
     number = work.claim.shard + 1
     models = models_of(work, "ask")
-    model = models[work.claim.shard % len(models)]
+    hinted = hints_for(work).generator
+    model = sorted(models, key=lambda one: f"model/{one.name}" != hinted)[work.claim.shard % len(models)]
     began = time.monotonic()
     work.report(model=model.name)
     with workspace(work) as here:
@@ -247,7 +269,30 @@ def commit(work: Work) -> tuple[Commit, Ending]:
         work.wired.failures.mark_repaired(work.run.failure_id)
     record = Commit(branch, landed, target.revision, tuple(sorted(files)))
     start_delivery(work, target, record)
+    _learn(work, repository, target, proof)
     return record, Ending("fixed", f"commit {landed[:12]} on {branch}")
+
+
+def _hinted_patches(hints: Hints, here: Workspace) -> list[Candidate]:
+    """Return the patches that a war-room proved, as the first candidates; those of files there are."""
+    return [
+        candidate_of(patch.after, here.read, model=patch.model, template="war-room")
+        for patch in hints.patches
+        if all(here.read(path) not in (None, text) for path, text in patch.after.items())
+    ]
+
+
+def _learn(work: Work, repository: Repository, target: Target, proof: Verification) -> None:
+    """Tell the experts of the room behind this repair how right they were; no repair fails for that."""
+
+    def read(path: str) -> str | None:
+        return decode(repository.read(target.revision, path))
+
+    if proof.winner is not None:
+        try:
+            learn(work, proof.winner.candidate.patch, read)
+        except (AtraError, ValueError, IndexError) as error:
+            log.warning("the room's experts were not judged", error=str(error))
 
 
 def _models_follow(work: Work) -> bool:

@@ -78,9 +78,12 @@ class Claim:
     excusable: bool = False
 
 
+OVERDUE = "the deadline passed"
+
+
 @dataclass(frozen=True)
 class Excused:
-    """The output of a step that the run went on without."""
+    """The output of a step that the run went on without, and why; `OVERDUE` where it was merely late."""
 
     excused: str
 

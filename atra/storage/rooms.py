@@ -4,16 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Engine, Integer, Row, and_, cast, exists, func, or_, select
+from sqlalchemy import Engine, Integer, Row, and_, cast, exists, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from atra.core.records import from_json, to_json
 from atra.storage.database import transaction
-from atra.storage.tables import ballots, decisions, judgements, runs
+from atra.storage.tables import ballots, decisions, judgements, runs, steps
 from atra.war_room.calibration import Record
+from atra.war_room.case import PastRepair
 from atra.war_room.records import Ballot, Decision
 
 _now = func.clock_timestamp()
+_REMEMBERED_DAYS = 90
 
 
 class RoomStore:
@@ -119,6 +121,37 @@ class RoomStore:
                 expert: Record(int(count), int(right), float(brier), float(chance))
                 for expert, count, right, brier, chance in db.execute(query)
             }
+
+    def past(self, repository: str, limit: int = 100) -> tuple[PastRepair, ...]:
+        """Return the newest repairs that fixed something in a repository in the last 90 days, newest first.
+
+        One did not hold whose failure came back although its fix was in.
+        """
+        watch = runs.alias()
+        regressed = exists().where(watch.c.id == func.concat("w", func.substr(runs.c.id, 2)), watch.c.kind == "watch")
+        proof, found = steps.alias(), steps.alias()
+        winner = proof.c.output["winner"]["candidate"]
+        query = (
+            select(
+                found.c.output["failing"][0]["error_type"].astext.label("error_type"),
+                winner["template"].astext.label("template"),
+                winner["path"].astext.label("path"),
+                winner["generator"].astext.label("generator"),
+                (~regressed).label("held"),
+            )
+            .join(proof, and_(proof.c.run_id == runs.c.id, proof.c.name.in_(("verify", "prove"))))
+            .join(found, and_(found.c.run_id == runs.c.id, found.c.name == "reproduce"))
+            .where(runs.c.kind == "self_repair", runs.c.outcome == "fixed")
+            .where(runs.c.created_at > _now - text(f"interval '{_REMEMBERED_DAYS} days'"))
+            .where(runs.c.input["repository"].astext == repository, winner["path"].astext.is_not(None))
+            .order_by(runs.c.created_at.desc(), runs.c.id)
+            .limit(limit)
+        )
+        with transaction(self._engine) as db:
+            return tuple(
+                PastRepair(row.error_type or "", row.template, row.path, row.held, row.generator)
+                for row in db.execute(query)
+            )
 
 
 def _ballot(row: Row[Any]) -> Ballot:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from atra.core.errors import AmbiguousRun, LeaseLost, RunConflict, UnknownRun
 from atra.core.records import to_json
-from atra.core.runs import Claim, Ending, Excused, Opening, Plan, Pulse, Refusal, Run, Step
+from atra.core.runs import OVERDUE, Claim, Ending, Excused, Opening, Plan, Pulse, Refusal, Run, Step
 from atra.storage.database import storable, transaction
 from atra.storage.tables import runs, steps
 
@@ -219,7 +219,7 @@ class RunStore:
         with transaction(self._engine) as db:
             ids = list(db.execute(late).scalars())
             turn = and_(steps.c.run_id.in_(ids), _unsettled_excusable(), ~waiting)
-            _settle_excused(db, turn, "the deadline passed")
+            _settle_excused(db, turn, OVERDUE)
             db.execute(update(runs).where(runs.c.id.in_(ids)).values(due_at=_now))
         return len(ids)
 
@@ -328,7 +328,7 @@ def _excuse(step: Row[Any], run: Row[Any], db: Connection, max_attempts: int) ->
         last = (step.error or {}).get("error", "")
         return f"it ended without a result {step.attempt} times" + (f"; the last time: {last:.200}" if last else "")
     late = run.deadline_at is not None and db.execute(select(run.deadline_at <= _now)).scalar_one()
-    return "the deadline passed" if late else ""
+    return OVERDUE if late else ""
 
 
 def _settle_excused(db: Connection, these: ColumnElement[bool], why: str) -> int:

@@ -6,6 +6,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from atra.core.errors import BrokerUnavailable
+from atra.storage.channel import Channel
 
 _HOUR_S = 3600
 _ANSWER_S = 5.0
@@ -83,6 +84,10 @@ class Signals:
     def horizon(self, run_id: str) -> Horizon:
         """Return the horizon that the shards of this run share."""
         return Horizon(self._hasty, run_id)
+
+    def channel(self, run_id: str, *, deadline_s: float = 0.0) -> Channel:
+        """Return a war-room's channel, which goes away an hour after what is said last, or after the deadline."""
+        return Channel(self._client, run_id, life_s=_HOUR_S + deadline_s)
 
     def beat_seen(self) -> None:
         """Note, by Redis's clock, that a tick of beat reached a worker.

@@ -20,6 +20,14 @@ class HintedPlace:
 
 
 @dataclass(frozen=True)
+class HintedPatch:
+    """New contents by path that `model` wrote and that passed the suite in the room; the repair proves them again."""
+
+    model: str
+    after: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Hints:
     """Advice for one repair; none of it is proved, and the tests still decide.
 
@@ -29,6 +37,7 @@ class Hints:
         settings: names and values of the search's settings.
         generator: `templates` or `model/NAME`; empty for no advice.
         forbidden: paths that a seat with that right vetoed; no patch may touch them without a person.
+        patches: to be tried before anything else.
     """
 
     places: tuple[HintedPlace, ...] = ()
@@ -36,6 +45,7 @@ class Hints:
     settings: Mapping[str, float] = field(default_factory=dict)
     generator: str = ""
     forbidden: tuple[str, ...] = ()
+    patches: tuple[HintedPatch, ...] = ()
 
 
 def hints_of(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from atra.war_room.case import Region
 from atra.war_room.records import Kind, Option
 
 Task = Literal["code", "question"]
@@ -62,6 +63,14 @@ class Asked:
     budget_usd: float = 1.0
     budget_tokens: int = 200_000
     repair: bool = False
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """What is decided among, and where in the code the options lie; none does on a free question."""
+
+    options: tuple[Option, ...]
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,43 @@
+"""What somebody who looked before tells a repair: where to look first. Leads move places up; they hide none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from atra.meta_architect.records import Diagnosis, Place
+
+_LIFT = 2.0
+"""How much more suspect a place becomes that the surest lead names: threefold."""
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Lines of a file, both ends included, and how sure the lead is, in [0, 1]."""
+
+    path: str
+    first: int
+    last: int
+    score: float
+    why: str = ""
+
+
+def follow(diagnosis: Diagnosis, leads: Sequence[Lead]) -> Diagnosis:
+    """Return the diagnosis with the places that the leads name moved up, each by its surest lead.
+
+    Scores stay in [0, 1]: the largest becomes what the largest was. A diagnosis without leads stays as it is.
+    """
+    if not leads or not diagnosis.places:
+        return diagnosis
+    lifted = [_lifted(place, leads) for place in diagnosis.places]
+    most = max(place.score for place in diagnosis.places)
+    scale = most / max(place.score for place in lifted) if most > 0 else 1.0
+    places = (replace(place, score=round(place.score * scale, 6)) for place in lifted)
+    return replace(diagnosis, places=tuple(sorted(places, key=lambda one: (-one.score, one.path, one.line))))
+
+
+def _lifted(place: Place, leads: Sequence[Lead]) -> Place:
+    naming = [lead for lead in leads if lead.path == place.path and lead.first <= place.line <= lead.last]
+    if not naming:
+        return place
+    surest = max(naming, key=lambda lead: (lead.score, lead.why))
+    reasons = (*place.reasons, *([surest.why] if surest.why else ()))
+    return replace(place, score=place.score * (1 + _LIFT * surest.score), reasons=reasons)

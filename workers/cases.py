@@ -1,0 +1,55 @@
+"""From a reproduced failure to the case of its war-room: what the sandbox, git and earlier repairs tell of it."""
+
+from dataclasses import replace
+
+from atra.meta_architect.localisation import diagnose, is_test
+from atra.meta_architect.records import Reproduction
+from atra.war_room.case import Case, Commit, Region, by_line, options_of, regions_of
+from workers.task import Work
+from workers.workspace import Workspace, python_files
+
+MOST_OPTIONS = 100
+"""Regions that a room decides among; where failing tests ran more, the most suspect ones."""
+
+
+def case_of(work: Work, here: Workspace, question: str, options: tuple[Region, ...] | None = None) -> Case:
+    """Return the case of the run's failure.
+
+    Args:
+        options: the regions to decide among, where they were chosen before.
+    """
+    found = work.output_of("reproduce", Reproduction)
+    paths = python_files(here)
+    code = here.sources(tuple(path for path in paths if not is_test(path)))
+    ran = {path for lines in found.lines.values() for path in lines} & code.keys()
+    failing = {result.id.partition("::")[0] for result in found.failing}
+    told = (path for path in paths if is_test(path) and (path in failing or path.endswith("conftest.py")))
+    logged = here.repository.log(here.target.revision)
+    case = Case(
+        question=question,
+        regions=options or (),
+        failing=found.failing,
+        lines={test: {path: rows for path, rows in by.items() if path in code} for test, by in found.lines.items()},
+        passing_hits={path: hits for path, hits in found.passing_hits.items() if path in code},
+        passing=len(found.passing),
+        sources=code,
+        tests=here.sources(tuple(told)),
+        blame={path: here.repository.blame(here.target.revision, path) for path in sorted(ran)},
+        commits=tuple(Commit(one.id, one.age_days, one.paths, one.subject) for one in logged),
+        protected=tuple(path for path in sorted(code) if here.protected(path)),
+        flaky={test: why for test, why in found.aside.items() if why.startswith("flaky")},
+        past=work.wired.rooms.past(here.target.repository),
+    )
+    return case if options is not None else replace(case, regions=_options(case, found, here))
+
+
+def _options(case: Case, found: Reproduction, here: Workspace) -> tuple[Region, ...]:
+    """Return the regions that failing tests ran, in order; of very many, those with the most suspect lines."""
+    every = options_of(regions_of(case.sources), case.lines)
+    if len(every) <= MOST_OPTIONS:
+        return every
+    where = by_line(every)
+    places = diagnose(found, case.sources, protected=here.protected).places
+    first = dict.fromkeys(where[place.path, place.line] for place in places if (place.path, place.line) in where)
+    kept = {region.id for region in [*first, *every][:MOST_OPTIONS]}
+    return tuple(region for region in every if region.id in kept)
