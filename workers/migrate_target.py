@@ -21,7 +21,7 @@ from atra.sandbox.database import DatabaseSandbox
 from atra.sandbox.project import runner_for
 from atra.sandbox.reports import TestReport
 from workers.app import app
-from workers.desks import reply_tokens
+from workers.desks import models_of, reply_tokens
 from workers.journals import nonce_of
 from workers.task import StepFunction, Work, step_task
 from workers.workspace import Workspace, contents, workspace

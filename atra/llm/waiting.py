@@ -10,7 +10,7 @@ from concurrent.futures import Future, wait
 from threading import Thread
 from typing import TypeVar
 
-from atra.core.errors import ModelUnavailable
+from atra.core.errors import BudgetSpent, ModelUnavailable
 
 T = TypeVar("T")
 
@@ -43,5 +43,5 @@ def waited_for(call: Callable[[], T], *, name: str, stop: Callable[[], bool], mo
 def _into(answer: Future[T], call: Callable[[], T]) -> None:
     try:
         answer.set_result(call())
-    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+    except (Exception, BudgetSpent, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - raised again above
         answer.set_exception(error)

@@ -382,15 +382,44 @@ def test_a_server_that_is_not_there_costs_nothing(door: Door) -> None:
 
 
 @every_door
-@pytest.mark.parametrize("asked", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT", "1e400", "-5", "soon"])
-def test_retry_after_is_capped_by_the_time_out(door: Door, asked: str) -> None:
-    """A server may ask for an hour; a worker waits no longer than one attempt may take."""
+@pytest.mark.parametrize("asked", ["3600", "Wed, 21 Oct 2099 07:28:00 GMT", "1e400"])
+def test_nobody_waits_beyond_the_time_out(door: Door, asked: str) -> None:
+    """A server may ask for an hour; a call that may take five seconds says at once that it got no answer."""
     begun = time.monotonic()
+    with WireServer([Status(429, retry_after=asked), Turn("x")]) as server:
+        with pytest.raises(ModelUnavailable, match="the server says no"):
+            door(server.url).reply(HELLO, attempts=3)
 
-    reply = ask(door, [Status(429, retry_after=asked), Turn("x")], Request(HELLO.messages, timeout_s=0.2), attempts=2)
-
-    assert reply.text == "x"
+        assert len(server.requests) == 1
     assert time.monotonic() - begun < 3
+
+
+@every_door
+@pytest.mark.parametrize("asked", ["0.01", "-5", "soon"])
+def test_a_retry_that_fits_the_time_out_is_made(door: Door, asked: str) -> None:
+    """After as long as the server asks, or the client's own pause where it asks for nothing that can be done."""
+    assert ask(door, [Status(429, retry_after=asked), Turn("x")], attempts=2).text == "x"
+
+
+@every_door
+def test_one_time_out_holds_for_all_attempts(door: Door) -> None:
+    """A silent server is asked again only while there is time: three attempts may not take three time-outs."""
+    with WireServer([Silence(), Turn("too late")]) as server:
+        with pytest.raises(ModelUnavailable, match=r"no whole answer came within 0\.2 s") as raised:
+            door(server.url).reply(Request(HELLO.messages, timeout_s=0.2), attempts=2)
+
+        assert len(server.requests) == raised.value.args[2] == 1
+
+
+@every_door
+def test_a_second_attempt_has_what_the_first_left(door: Door) -> None:
+    """The first was turned away after most of the time was over: the second one's silence ends with the rest."""
+    begun = time.monotonic()
+    with WireServer([Status(429, retry_after="1.2"), Silence()]) as server, pytest.raises(ModelUnavailable):
+        door(server.url).reply(Request(HELLO.messages, timeout_s=1.5), attempts=2)
+
+    assert len(server.requests) == 2
+    assert time.monotonic() - begun < 2.5
 
 
 @every_door

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from atra.core.errors import BudgetSpent, DatabaseUnavailable, KeyRefused, ModelRejected, ModelUnavailable, NoPrice
 from atra.core.redaction import Redactor
+from atra.llm import waiting
 from atra.llm.budget import Bill, Budgets, Reservation, Spent, Wanted, fit
 from atra.llm.meter import Meter, most_input_tokens
 from atra.llm.prices import FREE, Price
@@ -260,3 +262,40 @@ def test_input_is_bounded_by_all_that_is_sent(messages: list[Message], tools: li
     assert most_input_tokens(asked) >= said
     more = replace(asked, messages=(*asked.messages, Message("user", "x")))
     assert most_input_tokens(more) > most_input_tokens(asked)
+
+
+def test_an_answer_that_nobody_wants_is_left(book: Book):
+    """A run that is cancelled waits for no silent model; what the call may cost counts at its worst."""
+    hanging = Event()
+
+    def answer(_: Request) -> str:
+        hanging.wait(20)
+        return "too late"
+
+    door = ScriptedModel(answer)
+    metered = Meter(door, book, Redactor(), Budgets(1, 1, 1), "r1", "ask", PRICE, stop=lambda: bool(door.requests))
+    try:
+        with pytest.raises(ModelUnavailable, match="the step was stopped while it was asked"):
+            metered.reply(ASKED)
+    finally:
+        hanging.set()
+
+    assert book.lost[0].cost_usd == 3 * ATTEMPT
+
+
+def test_a_call_that_outlasts_its_time_is_left(book: Book, monkeypatch: pytest.MonkeyPatch):
+    """Whatever keeps the door: a server that sends its headers byte by byte is held to no time-out of a socket."""
+    monkeypatch.setattr(waiting, "_GRACE_S", 0.0)
+    hanging = Event()
+
+    def answer(_: Request) -> str:
+        hanging.wait(20)
+        return "too late"
+
+    try:
+        with pytest.raises(ModelUnavailable, match=r"no whole answer came within 0\.1 s"):
+            meter(book, answer).reply(replace(ASKED, timeout_s=0.1))
+    finally:
+        hanging.set()
+
+    assert book.lost[0].cost_usd == 3 * ATTEMPT

@@ -274,3 +274,12 @@ def test_a_hostile_reply_is_read_in_linear_time(text: str):
 def test_a_door_does_not_show_its_key(door: ChatModel):
     """What a traceback or a log prints of a door has no key in it."""
     assert "k3y-of-mine" not in repr(door)
+
+
+def test_both_calls_share_the_time() -> None:
+    """The second one has what the first left of it."""
+    model = ScriptedModel(["no", GOOD])
+    ask_for(model, ASK, Plan)
+
+    first, second = (request.timeout_s for request in model.requests)
+    assert 1 <= second < first == 5.0

@@ -144,6 +144,15 @@ def test_limits_end_it(limits: Limits, ended: str):
     assert run(ScriptedModel(GOOD), limits=limits).ended == ended
 
 
+def test_each_turn_has_the_time_that_is_left():
+    """How long a reply may take is asked anew before each turn, not once for all of them."""
+    left = iter([30.0, 20.0, 5.0])
+    model = ScriptedModel(GOOD)
+    run(model, limits=Limits(timeout_s=lambda: next(left)))
+
+    assert [request.timeout_s for request in model.requests] == [30.0, 20.0, 5.0]
+
+
 def test_money_ends_it_with_what_there_is():
     """The budget's stop is no error here; what was changed stays."""
 

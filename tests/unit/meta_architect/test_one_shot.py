@@ -1,7 +1,9 @@
 """One sample: what is asked, what comes of each kind of reply, and that a second look is taken once."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,3 +178,13 @@ def test_an_empty_new_file_is_part_of_the_patch():
     """A package's `__init__.py` may be empty, and may be all that is missing."""
     made = candidate_of({"pkg/__init__.py": ""}, lambda path: None, model="m", template="t")
     assert made.patch == (Edit("pkg/__init__.py", 0, 0, ""),)
+
+
+def test_both_questions_have_the_time_that_is_left(bench: Bench) -> None:
+    """The second one's time-out is shorter by what the first took."""
+    hurried = replace(bench, deadline_s=time.monotonic() + 60)
+    model = ScriptedModel([edit("nothing like it", "x"), RIGHT], name="cheap")
+    sample(model, QUESTION, hurried)
+
+    first, second = (request.timeout_s for request in model.requests)
+    assert 55 < second < first <= 60
