@@ -22,6 +22,7 @@ from atra.storage.database import connect
 from atra.storage.events import EventStore
 from atra.storage.failures import FailureStore
 from atra.storage.ledger import LedgerStore
+from atra.storage.paths import PathStore
 from atra.storage.rooms import RoomStore
 from atra.storage.runs import RunStore
 
@@ -67,6 +68,11 @@ class Wiring:
     def failures(self) -> FailureStore:
         """Failures by fingerprint."""
         return FailureStore(self.engine)
+
+    @cached_property
+    def paths(self) -> PathStore:
+        """What the orchestrator decided of failures."""
+        return PathStore(self.engine)
 
     @cached_property
     def rooms(self) -> RoomStore:

@@ -116,12 +116,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Opening:
-    """A run that another one opens with its own end: in the same transaction, so that neither stands alone."""
+    """A run that another one opens with its own end: in the same transaction, so that neither stands alone.
+
+    `decided` is the orchestrator's decision for it, as a row (`atra.storage.paths.row_of`); it is kept with the run.
+    """
 
     run_id: str
     plan: Plan
     given: Mapping[str, Any]
     failure_id: str | None = None
+    decided: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

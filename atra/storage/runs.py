@@ -15,7 +15,7 @@ from atra.core.errors import AmbiguousRun, LeaseLost, RunConflict, UnknownRun
 from atra.core.records import to_json
 from atra.core.runs import OVERDUE, Claim, Ending, Excused, Opening, Plan, Pulse, Refusal, Run, Step
 from atra.storage.database import storable, transaction
-from atra.storage.tables import runs, steps
+from atra.storage.tables import paths, runs, steps
 
 _now = func.clock_timestamp()
 
@@ -37,15 +37,26 @@ class RunStore:
         self._engine = engine
         self._patience_s = patience_s
 
-    def open(self, run_id: str, plan: Plan, given: Mapping[str, Any], failure_id: str | None = None) -> Run:
+    def open(
+        self,
+        run_id: str,
+        plan: Plan,
+        given: Mapping[str, Any],
+        failure_id: str | None = None,
+        *,
+        decided: Mapping[str, Any] | None = None,
+    ) -> Run:
         """Write down that this flow should happen, and return it; opening the same id again changes nothing.
+
+        Args:
+            decided: why, where the orchestrator decided it for a failure; see `Opening`.
 
         Raises:
             RunConflict: the failure has another open run.
         """
         try:
             with transaction(self._engine) as db:
-                _open(db, Opening(run_id, plan, given, failure_id))
+                _open(db, Opening(run_id, plan, given, failure_id, decided))
         except IntegrityError as error:
             raise RunConflict(failure_id, self._open_run_of(failure_id)) from error
         return self.get(run_id)
@@ -377,6 +388,8 @@ def _open(db: Connection, opening: Opening) -> None:
     opened = db.execute(insert(runs).values(row).on_conflict_do_nothing(index_elements=[runs.c.id]))
     if opened.rowcount:
         db.execute(insert(steps), rows)
+        if opening.decided is not None:
+            db.execute(insert(paths).values(opening.decided, failure_id=opening.failure_id, run_id=opening.run_id))
 
 
 def _end(db: Connection, run_id: str, ending: Ending) -> None:

@@ -62,6 +62,7 @@ reports = Table(  # which reports were counted, so that one that arrives twice i
     Column("revision", Text, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Index("ix_reports_received_at", "received_at"),
+    Index("ix_reports_failure_id_received_at", "failure_id", "received_at"),
 )
 
 runs = Table(

@@ -20,11 +20,36 @@ NEW = Situation(NOON, "repair", "TypeError came up in the application's own code
         pytest.param({"triaged": "migrate"}, "migrate", "TypeError", id="schema drift"),
         pytest.param({"triaged": "report"}, "report", "TypeError", id="not the code"),
         pytest.param({"open_run": "r7"}, "wait", "run r7 works on it", id="one open run"),
-        pytest.param({"tried_here": True}, "wait", "at this revision", id="once a revision"),
+        pytest.param({"tried_here": "run r7: not_fixed"}, "wait", "run r7", id="once a revision"),
+        pytest.param({"errors_here": 5}, "wait", "5 runs at this revision", id="in error again and again"),
+        pytest.param({"errors_here": 4}, "repair", "TypeError", id="in error, but not for ever"),
+        pytest.param({"open_runs": 50}, "wait", "ATRA_MAX_OPEN_RUNS", id="crowded"),
+        pytest.param({"open_runs": 50, "urgent": True}, "wait", "ATRA_MAX_OPEN_RUNS", id="urgent, but crowded"),
+        pytest.param({"triaged": "migrate", "open_runs": 50}, "wait", "ATRA_MAX", id="schema drift, but crowded"),
+        pytest.param({"triaged": "migrate", "tried_here": "run r7"}, "wait", "r7", id="migrated once a revision"),
+        pytest.param({"triaged": "migrate", "urgent": True}, "migrate", "TypeError", id="drift needs no experts"),
+        pytest.param({"no_target": "no such repository"}, "report", "no such repository", id="nothing to work on"),
+        pytest.param({"no_target": "gone", "urgent": True}, "report", "gone", id="urgent, but nothing to work on"),
+        pytest.param({"no_room": "no expert", "urgent": True}, "repair", "no expert", id="urgent, but no room"),
+        pytest.param(
+            {"room_here": True, "urgent": True}, "repair", "a room at this revision", id="one room a revision"
+        ),
+        pytest.param(
+            {"room_here": True, "tried_here": "run r7: not_fixed", "urgent": True},
+            "report",
+            "run r7: not_fixed; a war-room at this revision is over, too",
+            id="nothing left",
+        ),
+        pytest.param(
+            {"hinted_here": True, "tried_here": "run r7: not_fixed", "unresolved": 2},
+            "report",
+            "a war-room and the repair with its hints ended without a fix",
+            id="hints did not help",
+        ),
         pytest.param({"urgent": True}, "war_room", "it is urgent", id="urgent"),
         pytest.param({"regressed": True}, "war_room", "although its fix is in", id="regressed"),
         pytest.param({"reports": 5}, "war_room", "5 reports came within 24 h", id="repeated"),
-        pytest.param({"unresolved": 1}, "war_room", "1 repairs within 24 h", id="unresolved"),
+        pytest.param({"unresolved": 1}, "war_room", "a repair within 24 h", id="unresolved"),
         pytest.param({"triaged": "report", "urgent": True}, "war_room", "it is urgent", id="urgent, not the code"),
         pytest.param({"urgent": True, "open_run": "r7"}, "wait", "run r7", id="urgent, but under way"),
         pytest.param(
@@ -81,7 +106,13 @@ situations = st.builds(
     regressed=st.booleans(),
     reports=st.integers(1, 10),
     unresolved=st.integers(0, 3),
-    tried_here=st.booleans(),
+    tried_here=st.sampled_from(["", "run r7: not_fixed"]),
+    hinted_here=st.booleans(),
+    errors_here=st.integers(0, 6),
+    room_here=st.booleans(),
+    open_runs=st.integers(0, 60),
+    no_target=st.sampled_from(["", "no such repository"]),
+    no_room=st.sampled_from(["", "no expert"]),
     open_run=st.none() | st.just("r1"),
     room_ended_at=st.none() | st.integers(-120, 120).map(lambda minutes: NOON + timedelta(minutes=minutes)),
     day_left_usd=st.none() | st.floats(0, 5),
@@ -97,3 +128,13 @@ def test_nothing_is_started_beside_an_open_run(situation: Situation):
     assert path.reasons
     assert all(path.reasons)
     assert not path.models or path.name == "war_room"
+
+
+@given(situations)
+def test_one_revision_is_worked_on_a_few_times_at_most(situation: Situation):
+    """No repair follows one there, no room another one, and nothing is started where there is nothing to work on."""
+    path = path_of(situation, Rules())
+
+    assert not (path.name in {"repair", "migrate"} and situation.tried_here)
+    assert not (path.name == "war_room" and (situation.room_here or situation.no_room))
+    assert not (path.name in {"repair", "migrate", "war_room"} and situation.no_target)
