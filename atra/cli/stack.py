@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from atra.core.clock import utc_now
 from atra.core.errors import AtraError, BadInput, StackUnavailable
@@ -329,6 +329,8 @@ def environment_of(settings: Settings) -> Mapping[str, str]:
 def _as_variable(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, BaseModel):
+        return value.model_dump_json()
     if isinstance(value, dict):
         return json.dumps({key: item.model_dump() for key, item in value.items()}, default=_as_text)
     return str(value)

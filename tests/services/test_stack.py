@@ -202,7 +202,13 @@ def test_children_get_the_very_same_settings(tmp_path: Path, monkeypatch: pytest
     repository = RepositorySettings(path=tmp_path, test_command="pytest -q", protected=("*.sql",))
     model = ModelSettings(provider="openai", model="gpt-x", api_key=SecretStr("canary"), input_usd=1.5)
     settings = Settings(
-        home=tmp_path, message_key="k" * 20, lease_s=3.5, repositories={"shop": repository}, models={"main": model}
+        home=tmp_path,
+        message_key="k" * 20,
+        lease_s=3.5,
+        repositories={"shop": repository},
+        models={"main": model},
+        experts={"law": {"department": "Law", "prompt": "Look for what is forbidden."}},
+        war_room={"question": ("ml", "risk", "law"), "quiet_hours": (22, 6)},
     )
     for name, value in environment_of(settings).items():
         monkeypatch.setenv(name, value)
