@@ -86,16 +86,33 @@ class RepositorySettings(BaseModel):
     on_regression: Literal["revert", "report"] = "revert"  # when a failure comes back although its fix is in
 
 
+def _text_of_prompt(given: str) -> str:
+    """Return the text of a prompt that is given as a file's name, so that no other process must find the file."""
+    if not given.endswith(".txt"):
+        return given
+    file = toml_file().parent / given
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the file {file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not text:
+        raise ValueError(f"the file {file} says nothing")
+    return text if not text.endswith(".txt") else f"{text}."
+
+
+Prompt = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_text_of_prompt)]
+
+
 class ExpertSettings(BaseModel):
     """One seat of war-rooms that a model fills, as `[experts.NAME]` in `atra.toml`; NAME stands on its ballots.
 
-    `prompt` says what the seat looks at, as text, or as a file's name relative to `atra.toml` that ends in `.txt`.
+    `prompt` says what the seat looks at: text, or the name of a file that ends in `.txt`, relative to `atra.toml`.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     department: Annotated[str, Field(min_length=1, max_length=60)]
-    prompt: Annotated[str, Field(min_length=1)]
+    prompt: Prompt
     model: str | None = None  # a name of [models]; without one the models take turns
     may_veto: bool = False
     red_team: bool = False  # it looks for what is wrong with the obvious answer
@@ -181,7 +198,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read in this order: arguments, environment, `.env`, `atra.toml`."""
-        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, _toml_file())
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, toml_file())
 
     def redactor(self, kind: type[Redactor] = Redactor) -> Redactor:
         """Return a redactor that knows every secret in these settings, and the passwords in its addresses."""
@@ -204,7 +221,7 @@ def unread() -> list[str]:
 
 
 def _unread() -> Iterator[str]:
-    file = _toml_file()
+    file = toml_file()
     if os.environ.get("ATRA_CONFIG") and not file.exists():
         yield f"ATRA_CONFIG names {file}, which does not exist"
     env_file = file.with_name(".env")
@@ -229,7 +246,8 @@ def _unknown(name: str, form: str, place: str) -> Iterator[str]:
     yield f"{form.replace('{}', name)}{place} is no setting of ATRA; {hint}"
 
 
-def _toml_file() -> Path:
+def toml_file() -> Path:
+    """Return where `atra.toml` is looked for."""
     if named := os.environ.get("ATRA_CONFIG"):
         return Path(named)
     return Path(os.environ.get("ATRA_HOME") or _own_home()) / "atra.toml"
@@ -247,14 +265,14 @@ def load_settings() -> Settings:
         BadInput: a value is wrong; the message names the variable.
     """
     try:
-        return Settings(_env_file=_toml_file().with_name(".env"))
+        return Settings(_env_file=toml_file().with_name(".env"))
     except ValidationError as error:
         first = error.errors()[0]
         where = "__".join(str(part) for part in first["loc"])
         said = _misspelt(*first["loc"]) if first["type"] == "extra_forbidden" else first["msg"]
         raise BadInput(f"ATRA_{where.upper()}: {said}") from error
     except (SettingsError, ValueError, OSError) as error:
-        raise BadInput(f"{_toml_file()} or the environment: {error}") from error
+        raise BadInput(f"{toml_file()} or the environment: {error}") from error
 
 
 def _misspelt(table: str | int, *rest: str | int) -> str:
