@@ -10,6 +10,7 @@ from atra.llm.chat import ChatModel
 from atra.llm.records import Message, Request
 from atra.llm.structured import Answer, ask_for
 from atra.meta_architect.agent import Done, TestsSaid
+from atra.meta_architect.agent_repair import NOTHING_CHANGED
 from atra.meta_architect.author import Brief, Outline, fits, given, message, said, task
 from atra.meta_architect.context import prompt
 from atra.meta_architect.records import Choice, Commit, Plausible, Reproduction, Target, Verification
@@ -65,20 +66,19 @@ def write(work: Work) -> tuple[Done, Ending | None]:
     """Let the model write at a desk until the given tests are green, or a limit is reached."""
     with workspace(work) as here:
         done = _written(work, _model(work, "write"), here)
-    if done.green:
-        return done, None
-    return done, Ending("not_written", f"the given tests did not turn green: {done.ended}")
+    if not done.green:
+        return done, Ending("not_written", f"the given tests did not turn green: {done.ended}")
+    return done, None if done.files else Ending("not_written", NOTHING_CHANGED)
 
 
 def verify(work: Work) -> tuple[Verification, Ending | None]:
     """Prove what was written by the whole suite in cold boxes, as a repair is proved."""
     target, brief, done = work.given(Target), work.output_of("plan", Brief), work.output_of("write", Done)
-    name = next(iter(work.wired.settings.models), "")
     with workspace(work) as here:
         with here.patched(done.files) as tree:
             now = given(_report(work, here, tree), target.tests)
         goal = Reproduction(now.results, brief.passing, tampered=brief.tampered)
-        written = Plausible(candidate_of(done.files, here.read, model=name, template=TEMPLATE), 1)
+        written = Plausible(candidate_of(done.files, here.read, model=done.model, template=TEMPLATE), 1)
         sources = {path: text for path in done.files if (text := here.read(path)) is not None}
         proof = prove(
             goal,

@@ -2,14 +2,13 @@
 
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 
 import structlog
 
-from atra.core.errors import AtraError, BoxFailed, KeyRefused, ModelUnavailable, NoPrice, NoTests
+from atra.core.errors import AtraError, BoxFailed, KeyRefused, ModelRejected, ModelUnavailable, NoPrice, NoTests
 from atra.core.records import from_json
 from atra.core.redaction import Redactor
 from atra.core.runs import Ending
@@ -17,6 +16,7 @@ from atra.core.texts import decode
 from atra.llm.chat import ChatModel
 from atra.meta_architect.agent_repair import TEMPLATE as AGENT
 from atra.meta_architect.agent_repair import proposals_of, tests_said
+from atra.meta_architect.asking import what_was_asked
 from atra.meta_architect.context import tell
 from atra.meta_architect.leads import Lead, follow
 from atra.meta_architect.localisation import diagnose as locate
@@ -92,6 +92,9 @@ _LONGEST_WHY, _LONGEST_DIFF = 500, 20_000
 
 _ASK_TRIES = 3
 """How often a model that does not answer is asked for one sample."""
+
+_LEAST_ASK_S = 5.0
+"""What must be left of the run's time to ask it again."""
 
 _WEAK = 0.3
 """How sure a repair can be at most whose only failing test asks that a call raises nothing."""
@@ -245,7 +248,7 @@ def prove_proposals(work: Work) -> tuple[Verification, Ending | None]:
     plausible = [candidate for one in asked for candidate in one.plausible]
     if not plausible:
         tried = work.outputs_of("try", Search)
-        said = [*([_what_was_tried(tried, reproduction)] if tried else []), _what_was_asked(asked)]
+        said = [*([_what_was_tried(tried, reproduction)] if tried else []), what_was_asked(asked)]
         refused = [why for proof in work.outputs_of("verify", Verification) for why in proof.refused]
         held = [f"no plausible patch held in the whole suite: {'; '.join(refused[:3])}"] if refused else []
         return Verification(None), Ending("not_fixed", ". ".join([*said[:-1], *held, said[-1]]))
@@ -339,7 +342,7 @@ def _bench(work: Work, here: Workspace) -> Bench:
 
 
 def _sample(work: Work, model: str, template: str, here: Workspace, ask_it: Callable[[], Sample]) -> Sample:
-    """Ask the model; one that gives no answer for long, or may not be asked as it is set up, gives an empty sample.
+    """Ask the model; one that gives no answer for long, or may not be asked as it is set up, gives none.
 
     Raises:
         ModelUnavailable: it may answer when it is asked again.
@@ -348,14 +351,16 @@ def _sample(work: Work, model: str, template: str, here: Workspace, ask_it: Call
     try:
         return ask_it()
     except ModelUnavailable as error:
-        if work.claim.attempt < _ASK_TRIES:
+        if work.claim.attempt < _ASK_TRIES and left_s(work) > _LEAST_ASK_S:
             raise
+        why = str(error)
+    except ModelRejected as error:
         why = str(error)
     except (KeyRefused, NoPrice) as error:
         if here.target.generator == "model":
             raise
         why = str(error)
-    return Sample(Proposals(made=(Proposal(model, template, "empty", why=why),)))
+    return Sample(Proposals(made=(Proposal(model, template, "unanswered", why=why),)))
 
 
 def _search_from(work: Work, near: NearMiss, bench: Bench, model: str, number: int) -> Seeded:
@@ -474,27 +479,6 @@ def _what_was_tried(found: list[Search], reproduction: Reproduction) -> str:
         f"{len(reproduction.failing)} failing tests green"
     )
 
-
-def _what_was_asked(asked: list[Proposals]) -> str:
-    """Return in a sentence what models came to, and why they were asked no further."""
-    made = Counter(f"{proposal.verdict}" for one in asked for proposal in one.made)
-    told = ", ".join(f"{count} {_VERDICTS[verdict]}" for verdict, count in made.most_common())
-    said = f"of {made.total()} proposals of models {told}" if made else "models made no proposal"
-    whys = dict.fromkeys(proposal.why for one in asked for proposal in one.made if proposal.verdict == "empty")
-    return "; ".join([said, *list(whys)[:2], *dict.fromkeys(one.skipped for one in asked if one.skipped)])
-
-
-_VERDICTS = {
-    "plausible": "passed the tests",
-    "failed": "left a test red",
-    "broke": "broke a test",
-    "hung": "ran too long",
-    "died": "ended the tests early",
-    "invalid": "could not be read as code",
-    "unapplied": "fit nowhere",
-    "outside": "would have changed what no patch may",
-    "empty": "had no change in it",
-}
 
 STEPS: dict[str, StepFunction] = {
     "reproduce": reproduce,

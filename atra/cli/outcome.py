@@ -224,8 +224,10 @@ def _asked_for(output: dict[str, Any]) -> str:
 
 
 def _planned(output: dict[str, Any]) -> str:
-    files = [file["path"] for file in (output["outline"] or {}).get("files", [])]
-    return ", ".join(files)[:200] or output["note"] or f"{len(output['passing'])} tests pass"
+    outline = output["outline"]
+    if outline is None:
+        return output["note"] or "no model was asked"
+    return str(", ".join(file["path"] for file in outline["files"]) or outline["approach"])[:200]
 
 
 def _verified(output: dict[str, Any]) -> str:

@@ -108,7 +108,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Done:
-    """What the agent left: new contents by path, whether the tests were green with them, and why it ended."""
+    """What the agent left: new contents by path, whether the tests were green with them, why it ended, what it took and
+    which model it was.
+
+    A file that is written back as it was is none of them, so tests that are not always red may be green with no files.
+    """
 
     files: Mapping[str, str]
     green: bool
@@ -116,6 +120,7 @@ class Done:
     turns: int
     tokens: int
     cost_usd: float
+    model: str = ""
 
 
 def _tool(name: str, description: str, required: str = "", **parameters: str) -> Tool:
@@ -176,6 +181,7 @@ def work(
 
     Raises:
         ModelUnavailable, KeyRefused: as `ChatModel.reply` says; the journal has what was done before.
+        ModelRejected: it takes no request at all; one that it does not take later only ends the work.
     """
     agent = _Agent(desk, files, model.name, nonce, [Message("system", system), Message("user", task)])
     agent.relive(journal.events())
@@ -189,13 +195,15 @@ def work(
             continue
         try:
             reply = redact(model.reply(_request(agent.messages, limits)))
-        except (BudgetSpent, ModelRejected) as spent:
-            agent.ended = str(spent)
+        except (BudgetSpent, ModelRejected) as error:
+            if isinstance(error, ModelRejected) and not agent.turns:
+                raise
+            agent.ended = str(error)
             break
         journal.append({"kind": "reply", "reply": to_json(reply)})
         agent.hear(reply)
     report(agent.turns, agent.tokens)
-    return Done(agent.changed, agent.green, agent.ended, agent.turns, agent.tokens, agent.cost_usd)
+    return Done(agent.changed, agent.green, agent.ended, agent.turns, agent.tokens, agent.cost_usd, agent.name)
 
 
 def replay(events: Sequence[Mapping[str, Any]], name: str = "replay") -> ScriptedModel:
@@ -379,6 +387,9 @@ class _Agent:
             raise _Refused(f"Too much is changed: at most {_MOST_FILES} files and {_LARGEST_CHANGE} characters.")
         if fault := self.desk.put(path, text):
             raise _Refused(self._data("what is wrong", fault))
+        if text == self.files.read(path):
+            self.changed.pop(path, None)
+            return f"{path} is as it was in the beginning."
         self.changed[path] = text
         return f"{path} is changed."
 

@@ -10,6 +10,7 @@ from atra.meta_architect.screening import Bench, candidate_of, proposal_of, scre
 from atra.sandbox.reports import TestReport, TestResult
 
 TEMPLATE = "agent"
+NOTHING_CHANGED = "the tests turned green with no file changed: they do not always say the same"
 
 _MOST_TOLD = 5
 _TRACEBACK = 2000
@@ -49,8 +50,10 @@ def proposals_of(done: Done, bench: Bench, *, model: str, number: int) -> Propos
             plausible = (Plausible(candidate_of(done.files, bench.read, model=model, template=TEMPLATE), number),)
         else:
             made = replace(made, why=f"{made.why}; {done.ended}")
+    elif not done.turns:
+        return Proposals(skipped=done.ended)
     else:
-        made = Proposal(model, TEMPLATE, "empty", why=done.ended)
+        made = Proposal(model, TEMPLATE, "empty", why=NOTHING_CHANGED if done.green else done.ended)
     return Proposals(plausible, (made,), calls=done.turns, tokens=done.tokens, cost_usd=done.cost_usd)
 
 

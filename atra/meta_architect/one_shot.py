@@ -5,7 +5,7 @@ may look at results is the agent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from atra.core.errors import BudgetSpent, ModelRejected
 from atra.core.redaction import MASK
@@ -69,11 +69,12 @@ class _Tally:
 
 @dataclass(frozen=True)
 class _Written:
-    """What the model wrote in the end: new contents by path, or why there are none."""
+    """What the model wrote in the end: new contents by path, or why there are none, and was not asked again."""
 
     after: Mapping[str, str]
     verdict: str = ""
     why: str = ""
+    skipped: str = ""
 
 
 def sample(model: ChatModel, question: Question, bench: Bench) -> Sample:
@@ -88,10 +89,10 @@ def sample(model: ChatModel, question: Question, bench: Bench) -> Sample:
     except BudgetSpent as spent:
         return Sample(tally.proposals(None, skipped=str(spent)))
     except ModelRejected as rejected:
-        written = _Written({}, "empty", str(rejected))
+        written = _Written({}, "unanswered", str(rejected))
     if written.verdict:
         made = Proposal(model.name, TEMPLATE, written.verdict, why=written.why)  # type: ignore[arg-type]
-        return Sample(tally.proposals(made))
+        return Sample(tally.proposals(made, skipped=written.skipped))
     screened = screen(written.after, bench)
     made = proposal_of(screened, written.after, bench.read, model=model.name, template=TEMPLATE)
     if screened.verdict == "plausible":
@@ -116,7 +117,12 @@ def _write(model: ChatModel, question: Question, bench: Bench, tally: _Tally) ->
             effort=question.effort,
             timeout_s=bench.left_s() or _TIMEOUT_S,
         )
-        reply = model.reply(request)
+        try:
+            reply = model.reply(request)
+        except (BudgetSpent, ModelRejected) as error:
+            if not tally.replies:
+                raise
+            return replace(written, skipped=str(error))
         tally.replies.append(reply)
         written = _read(reply, bench)
         if written.verdict != "unapplied" or bench.stop():

@@ -123,12 +123,14 @@ class Proposal:
     """One patch that a model wrote, and what its tests said; or why there is none.
 
     `unapplied`: its edits fit nowhere, also when asked a second time; `outside`: it would change what no patch may;
-    `empty`: no edit came (a refusal, a cut reply); else as in `Trial`.
+    `empty`: no edit came (a refusal, a cut reply); `unanswered`: no reply came at all; else as in `Trial`.
     """
 
     model: str
     template: str  # one-shot, agent, seeded
-    verdict: Literal["plausible", "failed", "broke", "hung", "died", "invalid", "unapplied", "outside", "empty"]
+    verdict: Literal[
+        "plausible", "failed", "broke", "hung", "died", "invalid", "unapplied", "outside", "empty", "unanswered"
+    ]
     fixed: int = 0  # failing tests that it turns green
     why: str = ""
     diff: str = ""

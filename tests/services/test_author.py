@@ -10,10 +10,12 @@ import pytest
 from pydantic import SecretStr
 
 from atra.cli.main import run as atra
-from atra.cli.outcome import as_contract
+from atra.cli.outcome import as_contract, summary
 from atra.core.records import to_json
-from atra.core.runs import new_id
+from atra.core.runs import Claim, Run, new_id
 from atra.core.settings import ModelSettings, Settings, load_settings
+from atra.meta_architect.agent_repair import NOTHING_CHANGED
+from atra.meta_architect.author import Brief
 from atra.repository import Repository
 from atra.wiring import Wiring, use
 from tests.targets import git, small_shop
@@ -85,13 +87,17 @@ def shop(tmp_path: Path) -> Path:
     return root
 
 
-def carried_out(wired: Wiring, shop: Path, tests: str = TESTS, **options: Any) -> dict[str, Any]:
+def opened(wired: Wiring, shop: Path, tests: str = TESTS, **options: Any) -> Run:
     target = make_target(
         Repository.open(shop), wired.settings, tests=("tests/test_vouchers.py",), generator="model",
         **{"budget_s": 120, **options},
     )  # fmt: skip
     target = replace(target, added={"tests/test_vouchers.py": tests}, spec=SPEC)
-    run = wired.runs.open(new_id("r"), author(), to_json(target))
+    return wired.runs.open(new_id("r"), author(), to_json(target))
+
+
+def carried_out(wired: Wiring, shop: Path, tests: str = TESTS, **options: Any) -> dict[str, Any]:
+    run = opened(wired, shop, tests, **options)
     for name, _ in author().steps:
         if run.state == "open":
             run_step(name, run.id, 0, STEPS[name])
@@ -165,12 +171,42 @@ def test_code_that_breaks_another_test_is_not_taken(wired: Wiring, play: Play, s
     assert (result["status"], result["commit"]) == ("not_written", None)
 
 
+def test_tests_that_turn_green_by_themselves_prove_nothing(wired: Wiring, play: Play, shop: Path):
+    """A flaky test that was red in the plan, and a model that writes a file back as it was: told, not an error."""
+    same = (shop / "shop" / "pricing.py").read_text()
+    play.turns = [Turn(calls=[("write", {"path": "shop/pricing.py", "text": same}), ("run_tests", {})])]
+    run = opened(wired, shop, "def test_nothing():\n    assert True\n")
+    claim = wired.runs.claim(run.id, "plan", 0, owner="here", lease_s=60, max_attempts=1)
+    assert isinstance(claim, Claim)
+    wired.runs.settle(claim, to_json(Brief((), "test_nothing is failed", note="no outline")))
+    run_step("write", run.id, 0, STEPS["write"])
+
+    ended = wired.runs.get(run.id)
+    assert (ended.outcome, ended.reason) == ("not_written", NOTHING_CHANGED)
+
+
+def test_the_model_that_wrote_is_named(wired: Wiring, play: Play, shop: Path):
+    """Not the first that another worker's settings name by the time of the proof."""
+    play.turns = USEFUL
+    run = opened(wired, shop)
+    for name in ("plan", "write"):
+        run_step(name, run.id, 0, STEPS[name])
+    cheap = wired.settings.models["cheap"]
+    wired = use(wired.settings.model_copy(update={"models": {"dear": cheap, "cheap": cheap}}))
+    for name in ("verify", "commit"):
+        run_step(name, run.id, 0, STEPS[name])
+
+    result = as_contract(wired.runs.get(run.id), wired.runs.steps(run.id))
+    assert (result["status"], result["generator"]) == ("written", "model/cheap")
+
+
 def test_tests_that_pass_already_ask_nobody(wired: Wiring, play: Play, shop: Path):
     """There is nothing to write."""
     result = carried_out(wired, shop, "def test_nothing():\n    assert True\n")
 
     assert result["status"] == "nothing_to_repair"
     assert play.bodies == []
+    assert summary(wired.runs.steps(result["run_id"])[0]) == "no model was asked"
 
 
 @pytest.mark.parametrize(

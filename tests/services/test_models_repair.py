@@ -172,12 +172,16 @@ def test_a_budget_of_one_cent_is_not_passed(wired: Wiring, play: Play, tmp_path:
     result = in_process(wired, repository, budget_usd=0.01)
 
     assert (result["status"], result["commit"]) == ("not_fixed", None)
-    assert f"The budget of run {result['run_id']} is spent" in result["reason"]
+    assert result["reason"].count(f"The budget of run {result['run_id']} is spent") == 1
     assert (play.asked_for_patches() - before, 0 < result["cost_usd"] <= 0.01) == (1, True)
     assert git(repository, "branch", "--list", "atra/*") == ""
 
 
 TEST_EDIT = edit("    assert total(100, pieces) == due\n", "    pass\n", "tests/test_cart.py")
+REJECTED = (
+    "the one proposal of a model had no change in it (the model ended it: no idea); 1 question to models brought no "
+    "answer: The model cheap does not take this request: status 400: context_length_exceeded"
+)
 USELESS: dict[str, tuple[Step, str, str]] = {
     "refusal": (Turn("I will not.", finish="refusal"), "empty", "refused"),
     "malformed": (Turn("FILE: shop/cart.py\n<<<<<<< SEARCH\nnope"), "unapplied", "no end"),
@@ -186,7 +190,7 @@ USELESS: dict[str, tuple[Step, str, str]] = {
     "continuous integration": (Turn(edit("", "on: push\n", ".github/workflows/x.yml")), "outside", ".github"),
     "through a link": (Turn(edit("", "x = 1\n", "outside/evil.py")), "outside", "outside/evil.py"),
     "wrong": (Turn(edit("    return 0\n", "    return 1\n", "shop/pricing.py")), "failed", "test_total"),
-    "rejected": (Status(400, message="context_length_exceeded"), "empty", "context_length_exceeded"),
+    "rejected": (Status(400, message="context_length_exceeded"), "unanswered", "context_length_exceeded"),
 }
 
 
@@ -206,7 +210,7 @@ def test_what_is_no_repair_ends_the_run_with_its_reason(
     result = in_process(wired, repository)
 
     assert (result["status"], result["commit"]) == ("not_fixed", None)
-    assert result["reason"].startswith("of 2 proposals of models ")
+    assert result["reason"].startswith(REJECTED if verdict == "unanswered" else "of 2 proposals of models ")
     assert result["proposals"][0]["verdict"] == verdict
     assert why in result["proposals"][0]["why"]
     assert git(repository, "branch", "--list", "atra/*") == ""
@@ -252,7 +256,7 @@ def test_a_model_that_stays_away_costs_the_run_a_sample_and_not_its_end(wired: W
     run_step("ask", run.id, 0, STEPS["ask"])
 
     [output] = wired.runs.outputs(run.id, "ask")
-    assert (output["made"][0]["verdict"], output["plausible"]) == ("empty", [])
+    assert (output["made"][0]["verdict"], output["plausible"]) == ("unanswered", [])
     assert "did not answer" in output["made"][0]["why"]
     assert wired.runs.get(run.id).state == "open"
 

@@ -67,6 +67,7 @@ def calls(*asked: tuple[str, dict[str, Any] | None], tokens: int = 10) -> Reply:
 
 
 EDIT = ("edit", {"path": "shop/cart.py", "search": "    return sum(items) + 1", "replace": "    return sum(items)"})
+UNDO = ("edit", {"path": "shop/cart.py", "search": "    return sum(items)", "replace": "    return sum(items) + 1"})
 GOOD = [calls(("list", {})), calls(("read", {"path": "shop/cart.py"})), calls(EDIT, ("run_tests", {}))]
 
 
@@ -84,7 +85,7 @@ def test_it_works_until_the_tests_are_green():
     """Look, change, test: the files as they are then, and what it took."""
     done = run(ScriptedModel(GOOD))
 
-    assert done == Done({"shop/cart.py": RIGHT}, True, "the tests are green", 3, 30, pytest.approx(0.03))
+    assert done == Done({"shop/cart.py": RIGHT}, True, "the tests are green", 3, 30, pytest.approx(0.03), "scripted")
 
 
 def test_red_tests_go_back_to_the_model_as_data():
@@ -169,7 +170,28 @@ def test_money_ends_it_with_what_there_is():
 
 def test_a_refused_request_ends_it():
     """A server that does not take the conversation will not take it again."""
-    assert "does not take this request" in run(ScriptedModel([ModelRejected("m", "too long")])).ended
+    done = run(ScriptedModel([calls(EDIT), ModelRejected("m", "too long")]))
+
+    assert "does not take this request" in done.ended
+    assert done.files == {"shop/cart.py": RIGHT}
+
+
+def test_a_model_that_takes_no_request_at_all_is_an_error():
+    """A wrong name is no work that ended: nothing was asked that could be answered."""
+    with pytest.raises(ModelRejected):
+        run(ScriptedModel([ModelRejected("m", "status 404")]))
+
+
+@pytest.mark.parametrize(
+    "back", [("write", {"path": "shop/cart.py", "text": BASE["shop/cart.py"]}), UNDO], ids=["write", "edit"]
+)
+def test_a_file_that_is_as_it_was_is_no_change(back: tuple[str, dict[str, Any]]):
+    """However it got back; a flaky test that turns green then proves nothing."""
+    model = ScriptedModel([calls(EDIT, back), calls(("finish", {"why": "no idea"}))])
+    done = run(model)
+
+    assert done.files == {}
+    assert last_result(model) == "shop/cart.py is as it was in the beginning."
 
 
 def test_a_model_that_only_talks_is_reminded_and_then_left():
@@ -294,7 +316,7 @@ def test_a_trajectory_replays_to_the_same_files(asked: list[tuple[str, dict[str,
     journal, again = PaperJournal(), PaperJournal()
     script = [*(calls(one) for one in asked), calls(("finish", {"why": "over"}))]
     first = run(ScriptedModel(script), journal)
-    second = run(replay(journal.kept), again)
+    second = run(replay(journal.kept, "scripted"), again)
 
     assert (first, journal.kept) == (second, again.kept)
 

@@ -162,14 +162,14 @@ def test_money_that_is_used_up_ends_the_sample_with_a_reason(bench: Bench) -> No
     proposals = sample(Spent([Reply(edit("no", "no"), "stop", cost_usd=0.5)]), QUESTION, bench).proposals
 
     assert proposals.skipped.startswith("The budget of run r1 is spent")
-    assert (proposals.made, proposals.calls, proposals.cost_usd) == ((), 1, 0.5)
+    assert (proposals.made[0].verdict, proposals.calls, proposals.cost_usd) == ("unapplied", 1, 0.5)
 
 
 def test_a_model_that_will_not_take_the_request_is_recorded_and_one_that_is_away_is_not(bench: Bench) -> None:
     """What comes again the same way is a result; what may pass is left to whoever tries again."""
     rejected = asked(bench, ModelRejected("cheap", "too long"))[0].proposals
 
-    assert (rejected.made[0].verdict, "too long" in rejected.made[0].why) == ("empty", True)
+    assert (rejected.made[0].verdict, "too long" in rejected.made[0].why) == ("unanswered", True)
     with pytest.raises(ModelUnavailable):
         asked(bench, ModelUnavailable("cheap", "overloaded"))
 
