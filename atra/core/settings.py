@@ -90,7 +90,7 @@ def _text_of_prompt(given: str) -> str:
     """Return the text of a prompt that is given as a file's name, so that no other process must find the file."""
     if not given.endswith(".txt"):
         return given
-    file = toml_file().parent / given
+    file = _toml_file().parent / given
     try:
         text = file.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
@@ -198,7 +198,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read in this order: arguments, environment, `.env`, `atra.toml`."""
-        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, toml_file())
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, _toml_file())
 
     def redactor(self, kind: type[Redactor] = Redactor) -> Redactor:
         """Return a redactor that knows every secret in these settings, and the passwords in its addresses."""
@@ -221,7 +221,7 @@ def unread() -> list[str]:
 
 
 def _unread() -> Iterator[str]:
-    file = toml_file()
+    file = _toml_file()
     if os.environ.get("ATRA_CONFIG") and not file.exists():
         yield f"ATRA_CONFIG names {file}, which does not exist"
     env_file = file.with_name(".env")
@@ -246,8 +246,7 @@ def _unknown(name: str, form: str, place: str) -> Iterator[str]:
     yield f"{form.replace('{}', name)}{place} is no setting of ATRA; {hint}"
 
 
-def toml_file() -> Path:
-    """Return where `atra.toml` is looked for."""
+def _toml_file() -> Path:
     if named := os.environ.get("ATRA_CONFIG"):
         return Path(named)
     return Path(os.environ.get("ATRA_HOME") or _own_home()) / "atra.toml"
@@ -265,14 +264,14 @@ def load_settings() -> Settings:
         BadInput: a value is wrong; the message names the variable.
     """
     try:
-        return Settings(_env_file=toml_file().with_name(".env"))
+        return Settings(_env_file=_toml_file().with_name(".env"))
     except ValidationError as error:
         first = error.errors()[0]
         where = "__".join(str(part) for part in first["loc"])
         said = _misspelt(*first["loc"]) if first["type"] == "extra_forbidden" else first["msg"]
         raise BadInput(f"ATRA_{where.upper()}: {said}") from error
     except (SettingsError, ValueError, OSError) as error:
-        raise BadInput(f"{toml_file()} or the environment: {error}") from error
+        raise BadInput(f"{_toml_file()} or the environment: {error}") from error
 
 
 def _misspelt(table: str | int, *rest: str | int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atra.core.errors import BadInput
-from atra.core.settings import ExpertSettings, Settings, toml_file
+from atra.core.settings import ExpertSettings, Settings
 from atra.llm.prompting import filled
 from atra.war_room.experts.registry import EXPERTS
 from atra.war_room.seats import MOST_SEATS, Seat, Task
@@ -60,7 +60,7 @@ def fill(task: Task, settings: Settings, *, wanted: Sequence[str] = (), models: 
         held: how many repairs of this repository held.
 
     Raises:
-        BadInput: the experts that are named cannot sit together, or one of them lacks its prompt or its model.
+        BadInput: the experts that are named cannot sit together, or one names a model that is not configured.
     """
     models = models and bool(settings.models)
     known = _known(task, settings)
@@ -78,7 +78,8 @@ def fill(task: Task, settings: Settings, *, wanted: Sequence[str] = (), models: 
         named, more = _chosen(task, settings, known, models, held)
         notes += more
     seats = _one_red_team([known[name] for name in named])
-    seats = [_read(seat, settings) if _is_model(known, seat.expert) else seat for seat in seats]
+    for seat in seats:
+        _check_model(seat, settings)
     return Filled(tuple(_deal(seats, list(settings.models))), tuple(notes))
 
 
@@ -89,7 +90,6 @@ def _known(task: Task, settings: Settings) -> dict[str, Seat]:
 
 
 def _configured(name: str, entry: ExpertSettings) -> Seat:
-    """Return the seat of an entry; its part is the prompt as it is written there, see `_read`."""
     return Seat(name, entry.department, "model", entry.may_veto, entry.model or "", entry.prompt, entry.red_team)
 
 
@@ -142,19 +142,9 @@ def _one_red_team(seats: Sequence[Seat]) -> list[Seat]:
     return [replace(seat, red_team=seat.expert == chosen) for seat in seats]
 
 
-def _read(seat: Seat, settings: Settings) -> Seat:
-    """Return the seat with its prompt read, if that is a file, and its model checked."""
-    if seat.expert not in settings.experts:
-        return seat
+def _check_model(seat: Seat, settings: Settings) -> None:
     if seat.model and seat.model not in settings.models:
         raise BadInput(f"[experts.{seat.expert}] names the model {seat.model}, and there is no [models.{seat.model}]")
-    if not seat.part.endswith(".txt"):
-        return seat
-    file = toml_file().parent / seat.part
-    try:
-        return replace(seat, part=file.read_text(encoding="utf-8").strip())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"the prompt of [experts.{seat.expert}], {file}, cannot be read: {error}") from error
 
 
 def _deal(seats: Sequence[Seat], names: Sequence[str]) -> list[Seat]:
