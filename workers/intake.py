@@ -1,21 +1,24 @@
-"""How failures come in: counted by fingerprint, triaged, and repaired where that is what triage says."""
+"""How failures come in: counted by fingerprint, triaged, and sent on the path that the orchestrator chooses."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from atra.core.errors import BadInput, BrokerUnavailable, RunConflict
 from atra.core.records import to_json
-from atra.core.runs import Plan, Run, new_id
+from atra.core.runs import Opening, Plan, Run, new_id
 from atra.meta_architect.records import Target
+from atra.orchestrator.paths import Path
 from atra.self_repair.fingerprint import fingerprint
 from atra.self_repair.records import Failure, Report, redacted
 from atra.self_repair.triage import triage
-from atra.self_repair.watch import watch_id
+from atra.storage.paths import row_of
+from atra.war_room.seats import PREFIX
 from atra.wiring import Wiring
 from workers.app import broker
-from workers.pipelines import MIGRATE_TARGET, SELF_REPAIR, migrate_target, repair_plan
+from workers.orchestrator import Choice, choose_path, keep
+from workers.pipelines import migrate_target, repair_plan
 from workers.targets import make_target, migration_of, open_named
 from workers.watch import look, open_watch
 
@@ -24,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of a report: the failure it belongs to, the run that repairs it or why there is none."""
+    """What became of a report: the failure it belongs to, the run that was started, if any, and why."""
 
     failure: Failure
     run: Run | None
@@ -42,7 +45,12 @@ def start(
         BrokerUnavailable: nobody could be told; the run is cancelled, so that it does not come as a surprise later.
     """
     plan = plan or repair_plan(wired.settings, target.generator, shards)
-    run = wired.runs.open(new_id("r"), plan, to_json(target), failure_id)
+    return launch(wired, Opening(new_id("r"), plan, to_json(target), failure_id))
+
+
+def launch(wired: Wiring, opening: Opening) -> Run:
+    """Open this run and send it on its way; see `start`."""
+    run = wired.runs.open(opening.run_id, opening.plan, opening.given, opening.failure_id, decided=opening.decided)
     try:
         _send(wired, run)
     except BrokerUnavailable:
@@ -58,35 +66,50 @@ def _send(wired: Wiring, run: Run) -> None:
 
 
 def take_in(wired: Wiring, report: Report) -> Taken:
-    """Record a report and start a repair, or a migration where the schema is behind, if one is due.
+    """Record a report and start what the orchestrator chooses: a repair, a migration, a war-room, or nothing.
 
-    One failure has at most one open run, and is not tried twice on the same revision. One that was repaired is judged
-    by where it came from; the same report taken in again has no further effect.
+    Every choice is kept with its reasons. A failure that was repaired is judged by where it came from; the same report
+    taken in again has no further effect.
     """
     report = redacted(report, wired.redactor)
     decision = triage(report)
     failure = wired.failures.record(report, fingerprint(report), decision.path, decision.reason)
     if failure.state == "repaired" and (seen := _seen_again(wired, failure, report)):
         return seen
-    if decision.path == "report":
-        return Taken(failure, None, decision.reason)
+    target, no_target = _aim(wired, report, decision.path)
+    choice = choose_path(wired, failure, target, decision.path, decision.reason, new_id(PREFIX), no_target=no_target)
+    if target is None or choice.path.name in {"wait", "report"}:
+        return Taken(keep(wired, failure, choice), None, "; ".join(choice.path.reasons))
     try:
-        repository = open_named(report.repository, wired.settings)
-        target = make_target(repository, wired.settings, suspect=_suspect(report), budget_s=wired.settings.budget_s)
+        return Taken(failure, launch(wired, _opening(wired, failure, target, choice)), "; ".join(choice.path.reasons))
+    except RunConflict as conflict:  # another report was first
+        late = Path("wait", (*choice.path.reasons, str(conflict)))
+        return Taken(keep(wired, failure, replace(choice, path=late)), None, str(conflict))
+
+
+def _aim(wired: Wiring, report: Report, triaged: str) -> tuple[Target | None, str]:
+    """Return what is to be worked on, or None and why there is nothing."""
+    settings = wired.settings
+    try:
+        repository = open_named(report.repository, settings)
+        target = make_target(repository, settings, suspect=_suspect(report), budget_s=settings.budget_s)
     except BadInput as error:
-        wired.failures.say(failure.id, "report", str(error))
-        return Taken(wired.failures.get(failure.id), None, str(error))
-    plan = None
-    if decision.path == "migrate":
-        if not any(path.endswith("alembic.ini") for path in repository.files(target.revision)):
-            return Taken(failure, None, f"{decision.reason}, and the repository has no alembic.ini")
-        target, plan = migration_of(target, wired.settings), migrate_target(wired.settings)
-    if why := _why_not_now(wired, failure, target):
-        return Taken(failure, None, why)
-    try:
-        return Taken(failure, start(wired, target, wired.settings.shards, failure.id, plan=plan), decision.reason)
-    except RunConflict as conflict:
-        return Taken(failure, None, str(conflict))
+        return None, str(error)
+    if triaged != "migrate":
+        return target, ""
+    if not any(path.endswith("alembic.ini") for path in repository.files(target.revision)):
+        return None, "the repository has no alembic.ini"
+    return migration_of(target, settings), ""
+
+
+def _opening(wired: Wiring, failure: Failure, target: Target, choice: Choice) -> Opening:
+    """Return the run that the choice leads to, with the reasons for it."""
+    if choice.room is not None:
+        return choice.room
+    settings = wired.settings
+    migrating = choice.path.name == "migrate"
+    plan = migrate_target(settings) if migrating else repair_plan(settings, target.generator, settings.shards)
+    return Opening(new_id("r"), plan, to_json(target), failure.id, row_of(choice.path, choice.situation))
 
 
 def _seen_again(wired: Wiring, failure: Failure, report: Report) -> Taken | None:
@@ -109,25 +132,6 @@ def _seen_again(wired: Wiring, failure: Failure, report: Report) -> Taken | None
     with contextlib.suppress(BrokerUnavailable):  # the sweeper sends it
         _send(wired, run)
     return Taken(failure, run, judgement.reason)
-
-
-def _why_not_now(wired: Wiring, failure: Failure, target: Target) -> str:
-    """Return why no repair is started: this revision was tried already, or enough runs are open; nothing otherwise.
-
-    A run that was cancelled or ended in an error, of the services' say, does not count as a try until it has happened
-    as often as one step may be tried. A fix that failed is no reason against another one.
-    """
-    known = wired.runs.recent(50, failure_id=failure.id)
-    failed = {run.id for run in known if any(other.id == watch_id(run.id) for other in known)}
-    tried = [run for run in known if run.kind in {SELF_REPAIR, MIGRATE_TARGET} and run.id not in failed]
-    here = [run for run in tried if run.input.get("revision") == target.revision]
-    if same := next((run for run in here if run.outcome not in {"cancelled", "error"}), None):
-        return f"run {same.id} has worked on it at this revision: {same.outcome or 'under way'}"
-    if len(here) >= wired.settings.max_attempts:
-        return f"{len(here)} runs at this revision ended without a result"
-    if wired.runs.counts()["open"] >= wired.settings.max_open_runs:
-        return f"{wired.settings.max_open_runs} runs are open already (ATRA_MAX_OPEN_RUNS)"
-    return ""
 
 
 def _suspect(report: Report) -> str:

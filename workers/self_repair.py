@@ -53,6 +53,7 @@ from workers.app import app
 from workers.delivery import start_delivery
 from workers.desks import at_desk, models_of, reply_tokens
 from workers.journals import nonce_of
+from workers.orchestrator import escalating
 from workers.recorded import from_recording, may_be_recorded
 from workers.rooms import hints_for, learn
 from workers.task import StepFunction, Work, step_task
@@ -493,4 +494,4 @@ STEPS: dict[str, StepFunction] = {
     "commit": commit,
 }
 
-TASKS = {name: step_task(app, "self_repair", name, work_on) for name, work_on in STEPS.items()}
+TASKS = {name: step_task(app, "self_repair", name, escalating(work_on)) for name, work_on in STEPS.items()}

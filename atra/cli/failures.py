@@ -68,7 +68,9 @@ def report(
                 if not as_json:
                     print_outcome(run, steps, wired.ledger.calls(run.id))
     if as_json:
-        print_json([{**_row(one.failure), "run_id": one.run.id if one.run else None, "why": one.why} for one in taken])
+        print_json(
+            [{**as_failure(one.failure), "run_id": one.run.id if one.run else None, "why": one.why} for one in taken]
+        )
     raise typer.Exit(code)
 
 
@@ -83,7 +85,7 @@ def failures(
     if repository is not None and not found and repository not in load_settings().repositories:
         raise UnknownRepository(repository)
     if as_json:
-        print_json([_row(failure) for failure in found])
+        print_json([as_failure(failure) for failure in found])
         return
     if not found:
         out.print(f"No failures{f' of {plain(repository)}' if repository else ''} were reported yet.")
@@ -125,7 +127,8 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _row(failure: Failure) -> dict[str, Any]:
+def as_failure(failure: Failure) -> dict[str, Any]:
+    """Return a failure for programs."""
     return {
         "failure_id": failure.id,
         "repository": failure.repository,

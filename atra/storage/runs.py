@@ -389,7 +389,8 @@ def _open(db: Connection, opening: Opening) -> None:
     if opened.rowcount:
         db.execute(insert(steps), rows)
         if opening.decided is not None:
-            db.execute(insert(paths).values(opening.decided, failure_id=opening.failure_id, run_id=opening.run_id))
+            why = {**opening.decided, "failure_id": opening.failure_id, "run_id": opening.run_id}
+            db.execute(insert(paths).values(why))
 
 
 def _end(db: Connection, run_id: str, ending: Ending) -> None:

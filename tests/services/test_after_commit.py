@@ -116,7 +116,7 @@ def test_a_failure_that_is_back_with_its_fix_is_undone_and_escalated(shop: Shop)
 
 
 def test_however_often_it_is_reported_it_is_undone_once(shop: Shop):
-    """A second report counts and leads to the same run; after that the failure is to be repaired anew."""
+    """A second report counts and leads to the same run; after that the failure is urgent, and experts are asked."""
     first, second = shop.record(revision=shop.fix), shop.record(revision=shop.fix)
     assert first.run
     assert second.run
@@ -127,7 +127,7 @@ def test_however_often_it_is_reported_it_is_undone_once(shop: Shop):
     assert (shop.failure.count, third.failure.state) == (4, "regressed")
     assert git(shop.root, "rev-list", "--count", f"{shop.base}..{shop.branch}") == "2"
     assert third.run
-    assert third.run.kind == "self_repair"
+    assert third.run.kind == "war_room"
 
 
 def test_a_fix_that_was_merged_is_undone_on_a_branch_of_its_own(shop: Shop):

@@ -56,8 +56,12 @@ def test_the_migrations_make_the_tables_that_the_code_knows(empty_database_url: 
             "ix_runs_open_due_at",
         ),
         ("SELECT * FROM failures ORDER BY last_seen_at DESC, id LIMIT 20", "ix_failures_last_seen_at"),
+        (
+            "SELECT id FROM reports WHERE failure_id = 'f7' AND received_at > statement_timestamp() - interval '1 h'",
+            "ix_reports_failure_id_received_at",
+        ),
     ],
-    ids=["runs of a failure", "newest runs", "due runs", "newest failures"],
+    ids=["runs of a failure", "newest runs", "due runs", "newest failures", "reports lately"],
 )
 def test_what_is_asked_often_is_found_by_an_index(empty_database_url: str, engine: Engine, query: str, index: str):
     """With many ended runs and failures the sweeper, the lists and every report read a few rows."""
@@ -74,6 +78,10 @@ def test_what_is_asked_often_is_found_by_an_index(empty_database_url: str, engin
             " FROM generate_series(1, 20000) i"
         ))  # fmt: skip
         db.execute(text("INSERT INTO runs (id, kind, input) SELECT 'o' || i, 'x', '{}' FROM generate_series(1, 20) i"))
+        db.execute(text(
+            "INSERT INTO reports (failure_id, id, revision, received_at)"
+            " SELECT 'f' || i % 10 + 1, i::text, '', now() - i * interval '1 s' FROM generate_series(1, 20000) i"
+        ))  # fmt: skip
         db.execute(text("ANALYZE"))
         plan = "\n".join(db.execute(text(f"EXPLAIN {query}")).scalars())
 
