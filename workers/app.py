@@ -19,6 +19,7 @@ TASK_MODULES = (
     "workers.self_repair",
     "workers.migrate_target",
     "workers.author",
+    "workers.war_room",
     "workers.reports",
     "workers.watch",
     "workers.delivery",

@@ -8,22 +8,13 @@ from atra.core.runs import Opening, following
 from atra.meta_architect.records import Target
 from atra.war_room.calibration import judge
 from atra.war_room.case import by_line
+from atra.war_room.filling import fill
 from atra.war_room.hints import Hints
 from atra.war_room.records import Option
-from atra.war_room.seats import Agenda, Asked
+from atra.war_room.seats import HINTS, PREFIX, ROOM, Agenda, Asked
 from atra.wiring import Wiring
 from workers.pipelines import war_room
 from workers.task import Work
-
-ROOM = "room"
-"""Where in a run's input stands what the room is asked; a run that a room started names the room there."""
-
-HINTS = "hints"
-"""Where in a repair's input stand the hints of the room that started it."""
-
-
-PREFIX = "m"
-"""Of the ids of rooms."""
 
 
 def room_after(repair_id: str) -> str:
@@ -42,6 +33,7 @@ def room_for(
     repair: bool,
     wanted: Sequence[str] = (),
     deadline_s: float | None = None,
+    budget_usd: float | None = None,
 ) -> Opening:
     """Return a room on a failing suite.
 
@@ -53,8 +45,6 @@ def room_for(
     Raises:
         BadInput: the experts that are named cannot sit together.
     """
-    from atra.war_room.filling import fill
-
     held = sum(repair.held for repair in wired.rooms.past(target.repository))
     filled = fill("code", wired.settings, wanted=wanted, models=models and bool(wired.settings.models), held=held)
     rules = wired.settings.war_room
@@ -64,7 +54,7 @@ def room_for(
         filled.seats,
         notes=filled.notes,
         deadline_s=deadline_s or rules.deadline_s,
-        budget_usd=rules.room_usd,
+        budget_usd=budget_usd or rules.room_usd,
         budget_tokens=rules.room_tokens,
         repair=repair,
     )
@@ -91,8 +81,6 @@ def room_on_question(
     Raises:
         BadInput: the experts that are named cannot sit together.
     """
-    from atra.war_room.filling import fill
-
     rules = wired.settings.war_room
     filled = fill("question", wired.settings, wanted=wanted, models=bool(wired.settings.models))
     asked = Asked(

@@ -16,25 +16,25 @@ from atra.war_room.voices import Brief, Spoken, Terms, answer_peers, claims_of, 
 from atra.core.clock import utc_now
 from atra.core.errors import AtraError, BudgetSpent, LeaseLost, ModelUnavailable
 from atra.core.records import from_json, to_json
-from atra.core.runs import OVERDUE, Ending, Opening, following
+from atra.core.runs import OVERDUE, Ending, Opening
 from atra.llm.chat import ChatModel
 from atra.meta_architect.context import tell
 from atra.meta_architect.localisation import diagnose
 from atra.meta_architect.records import Reproduction, Target
 from atra.meta_architect.replies import fit, read_answer
 from atra.meta_architect.screening import Bench, patch_to, screen
+from atra.war_room.ballots import sound
 from atra.war_room.calibration import weights
 from atra.war_room.case import Region, by_line
 from atra.war_room.consensus import decide, needs_exchange, tally
 from atra.war_room.experts.registry import EXPERTS
 from atra.war_room.hints import HintedPatch, Hints, hints_of
 from atra.war_room.records import Ballot, Decision, Option, Tally
-from atra.war_room.seats import Agenda, Asked, Seat
+from atra.war_room.seats import HINTS, ROOM, Agenda, Seat, asked_of, repair_after
 from workers.app import app
 from workers.cases import case_of
 from workers.desks import reply_tokens
 from workers.pipelines import repair_plan
-from workers.rooms import HINTS, ROOM
 from workers.self_repair import reproduce
 from workers.task import StepFunction, Work, step_task
 from workers.workspace import Workspace, python_files, workspace
@@ -163,11 +163,6 @@ class Room:
             log.warning("not heard on the channel", error=str(error))
 
 
-def asked_of(given: Mapping[str, object]) -> Asked:
-    """Return what a room was opened with, from its run's input."""
-    return from_json(Asked, given[ROOM])
-
-
 def convene(work: Work) -> tuple[Agenda | Concluded, Ending | None]:
     """Find what is to be decided among, and open the channel."""
     room = Room(work)
@@ -286,7 +281,8 @@ def _cast(room: Room, seat: Seat, number: int, speak_up: Callable[[], Spoken]) -
         except Exception as error:
             log.exception("a seat failed", expert=seat.expert)
             spoken = replace(spoken, ballot=_abstained(seat, number, f"{type(error).__name__}: {error}"))
-        kept = work.wired.rooms.cast(work.run.id, from_json(Ballot, work.wired.redactor.value(to_json(spoken.ballot))))
+        ballot = sound(spoken.ballot, {option.id for option in room.agenda.options})
+        kept = work.wired.rooms.cast(work.run.id, from_json(Ballot, work.wired.redactor.value(to_json(ballot))))
         room.say("ballot", _told(kept))
     return Heard(seat.expert, kept.late, kept.abstained, "", spoken.calls, spoken.tokens, spoken.cost_usd)
 
@@ -418,7 +414,7 @@ def _repair(room: Room, decision: Decision, hints: Hints) -> Opening | None:
     target = replace(target, protected=(*target.protected, *hints.forbidden))
     given = {**to_json(target), HINTS: to_json(hints), ROOM: run.id}
     plan = repair_plan(settings, target.generator, settings.shards)
-    return Opening(following(run.id, "h"), plan, given, run.failure_id)
+    return Opening(repair_after(run.id), plan, given, run.failure_id)
 
 
 def _judged(room: Room, found: Tally, ballots: list[Ballot]) -> str | None:

@@ -29,6 +29,7 @@ EXIT_CODES = {
     **{"migrated": 0, "nothing_to_migrate": 0, "refused": 1},
     **{"reverted": 1, "reported": 1},  # the watch, over a fix that failed
     **{"delivered": 0, "undelivered": 1},
+    **{"decided": 0, "no_consensus": 1, "expired": 1},  # a war-room
 }
 """By how a run ended."""
 
@@ -185,7 +186,7 @@ def timeline(steps: list[Step]) -> Table:
     """Return the run's steps as a table: state, attempt, time, what came out."""
     rows = table("step", "state", "attempt", "time", "what came out")
     for step in steps:
-        name = step.name if step.name not in {"try", "ask"} else f"{step.name} {step.shard}"
+        name = step.name if step.name not in {"try", "ask", "hear", "answer"} else f"{step.name} {step.shard}"
         colour = {"settled": "green", "leased": "cyan", "failed": "red"}.get(step.state, "dim")
         took = seconds_between(step.started_at, step.settled_at)
         rows.add_row(name, f"[{colour}]{step.state}[/]", str(step.attempt or ""), took, plain(summary(step)))
@@ -223,6 +224,20 @@ def _asked_for(output: dict[str, Any]) -> str:
     return " ".join("; ".join(filter(None, (*said, output["skipped"]))).split())[:200]
 
 
+def _heard(output: dict[str, Any]) -> str:
+    if "excused" in output:
+        return str(output["excused"])
+    said = output["skipped"] or output["abstained"] or "voted"
+    return f"{output['expert']}: {said}{', late' if output['late'] else ''}"[:200]
+
+
+def _weighed(output: dict[str, Any]) -> str:
+    if "decision" in output:
+        return str(output["decision"]["reason"])[:200]
+    again = ", the models answer one another" if output["exchange"] else ""
+    return f"{output['tally']['counted']} opinions, margin {output['tally']['margin']:.2f}{again}"
+
+
 def _planned(output: dict[str, Any]) -> str:
     outline = output["outline"]
     if outline is None:
@@ -231,6 +246,11 @@ def _planned(output: dict[str, Any]) -> str:
 
 
 def _verified(output: dict[str, Any]) -> str:
+    if "excused" in output:
+        return str(output["excused"])
+    if "proofs" in output:  # of a war-room's patches
+        refused = output["refused"] or {}
+        return f"{len(output['proofs'])} proved, {len(refused)} refused" if refused or output["proofs"] else "no patch"
     refused = len(output["refused"])
     return "proved" if output["winner"] else f"{refused} refused" if refused else "nothing to prove"
 
@@ -247,6 +267,11 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "write": lambda output: f"{output['turns']} turns: {output['ended']}"[:200],
     "agent": _asked_for,
     "prove": _verified,
+    "convene": lambda output: f"{len(output['options'])} options" if "options" in output else "",
+    "hear": _heard,
+    "answer": _heard,
+    "weigh": _weighed,
+    "settle": _weighed,
     "draft": lambda output: "; ".join(output["refusals"] or output["sentences"])[:200],
     "revise": lambda output: output["skipped"] or "; ".join(output["said"])[:200],
     "rehearse": lambda output: "; ".join(output["refusals"])[:200] or f"{sum(output['rows'].values())} rows, all kept",

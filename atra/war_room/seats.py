@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from atra.core.records import from_json
+from atra.core.runs import following
 from atra.war_room.case import Region
 from atra.war_room.records import Kind, Option
 
@@ -11,6 +13,15 @@ Task = Literal["code", "question"]
 """What a room is about: a failing suite, or a free question. Experts are judged by each apart."""
 
 MOST_SEATS = 5
+
+ROOM = "room"
+"""Where in a run's input stands what the room is asked; in that of a repair that a room started, the room's id."""
+
+HINTS = "hints"
+"""Where in a repair's input stand the hints of the room that started it."""
+
+PREFIX = "m"
+"""Of the ids of rooms."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,16 @@ class Asked:
     budget_usd: float = 1.0
     budget_tokens: int = 200_000
     repair: bool = False
+
+
+def asked_of(given: Mapping[str, Any]) -> Asked:
+    """Return what a room was opened with, from its run's input."""
+    return from_json(Asked, given[ROOM])
+
+
+def repair_after(room_id: str) -> str:
+    """Return the id of the repair that a room's decision starts: there is one at most."""
+    return following(room_id, "h")
 
 
 @dataclass(frozen=True)
