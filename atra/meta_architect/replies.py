@@ -17,6 +17,11 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice, pairwise
+from typing import TypeVar
+
+T = TypeVar("T")
 
 Read = Callable[[str], str | None]
 """Gives a file's text by its path, None where there is no such file or it is no text."""
@@ -29,6 +34,7 @@ _FILE = re.compile(r"[\s#>*-]*(?:FILE|File|file|PATH|Path|path)\s*:[\s*]*(?P<pat
 _BARE_PATH = re.compile(r"[\s#>*-]*[`*\"']*(?P<path>[\w.@+-]*(?:/[\w.@+-]+)*\.\w+)[`*\"':]*\s*$")
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n)|([^\r\n]+)")
 _SHOWN_LINES = 12
+_MOST_SPOTS = 100  # more are not counted
 
 
 @dataclass(frozen=True)
@@ -192,21 +198,18 @@ def _replaced(lines: list[str], ends: list[str], spot: _Spot) -> str:
 
 def _find(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> _Spot | _Fault:
     for way in (_exactly, _but_for_trailing_space, _but_for_indentation, _but_for_context):
-        spots = list(way(lines, search, replace))
+        spots = list(islice(way(lines, search, replace), _MOST_SPOTS))
         if len(spots) == 1:
             return spots[0]
         if spots:
-            return _Fault(
-                f"these lines stand there {len(spots)} times; give more of what is round them:\n{_text(search)}"
-            )
+            times = f"{len(spots)} times" + (" at least" if len(spots) == _MOST_SPOTS else "")
+            return _Fault(f"these lines stand there {times}; give more of what is round them:\n{_text(search)}")
     return _Fault(f"these lines do not stand there:\n{_text(search)}{_nearest(lines, search)}")
 
 
 def _exactly(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> Iterator[_Spot]:
-    size, wanted = len(search), list(search)
-    for start in range(len(lines) - size + 1):
-        if lines[start] == wanted[0] and list(lines[start : start + size]) == wanted:
-            yield _Spot(start, start + size, tuple(replace))
+    for start in _places(lines, search):
+        yield _Spot(start, start + len(search), tuple(replace))
 
 
 def _but_for_trailing_space(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> Iterator[_Spot]:
@@ -217,27 +220,69 @@ def _but_for_indentation(lines: Sequence[str], search: Sequence[str], replace: S
     """Find the lines that are not blank; all may stand deeper, or less deep, by the same white space."""
     told = [(number, line.rstrip()) for number, line in enumerate(lines) if line.strip()]
     wanted = [line.rstrip() for line in search if line.strip()]
+    if not told:
+        return
     new = _trimmed(search, replace)
-    for first in range(len(told) - len(wanted) + 1):
-        here = [line for _, line in told[first : first + len(wanted)]]
+    lacking = cache(lambda outer: any(line.strip() and not line.startswith(outer) for line in new))
+    for first in _places(_steps([line for _, line in told]), _steps(wanted)):
+        here = told[first][1]
         start, end = told[first][0], told[first + len(wanted) - 1][0] + 1
-        deeper = _prefix(here[0], wanted[0])
-        if deeper is not None and here == [deeper + line for line in wanted]:
+        deeper, outer = _prefix(here, wanted[0]), _prefix(wanted[0], here)
+        if deeper is not None:
             yield _Spot(start, end, tuple(deeper + line if line.strip() else line for line in new))
-            continue
-        outer = _prefix(wanted[0], here[0])
-        if outer and [outer + line for line in here] == wanted and all(_within(outer, line) for line in new):
+        elif outer and not lacking(outer):
             yield _Spot(start, end, tuple(line.removeprefix(outer) if line.strip() else line for line in new))
+
+
+def _places(items: Sequence[T], wanted: Sequence[T]) -> Iterator[int]:
+    """Yield where the wanted items stand, also where they overlap; none wanted stand everywhere.
+
+    The time grows with both lengths added, not multiplied: thousands of equal lines are nothing odd in a table.
+
+    Source: Knuth, Morris, Pratt 1977, Fast pattern matching in strings.
+    """
+    if not wanted:
+        yield from range(len(items) + 1)
+        return
+    borders = [0]  # how many items of each beginning both begin and end it
+    for item in wanted[1:]:
+        borders.append(_grown(borders[-1], item, wanted, borders))
+    stand = 0
+    for at, item in enumerate(items):
+        stand = _grown(borders[-1] if stand == len(wanted) else stand, item, wanted, borders)
+        if stand == len(wanted):
+            yield at + 1 - stand
+
+
+def _grown(stand: int, item: T, wanted: Sequence[T], borders: Sequence[int]) -> int:
+    """Return how many wanted items stand at the end once this one has come, where so many stood before it."""
+    while stand and item != wanted[stand]:
+        stand = borders[stand - 1]
+    return stand + (item == wanted[stand])
+
+
+def _steps(lines: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return for each line after the first what it says, and in what its indentation and the one before it differ.
+
+    Lines that are shifted as a whole take the same steps, and those that take the same steps are shifted as a whole.
+    """
+    steps = []
+    for above, line in pairwise(lines):
+        before, here = _indent(above), _indent(line)
+        pairs = enumerate(zip(before, here, strict=False))
+        common = next((n for n, (a, b) in pairs if a != b), min(len(before), len(here)))
+        steps.append((line.strip(), here[common:], before[common:]))
+    return steps
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
 
 
 def _prefix(longer: str, shorter: str) -> str | None:
     """Return the white space that stands before the shorter line in the longer one, None where they differ."""
     found = longer.removesuffix(shorter)
     return found if longer.endswith(shorter) and not found.strip() else None
-
-
-def _within(prefix: str, line: str) -> bool:
-    return line.startswith(prefix) or not line.strip()
 
 
 def _trimmed(search: Sequence[str], replace: Sequence[str]) -> Sequence[str]:
@@ -265,7 +310,7 @@ def _but_for_context(lines: Sequence[str], search: Sequence[str], replace: Seque
         return any(a and a == b for a, b in zip(near, here, strict=True))
 
     for way in (_exactly, _but_for_trailing_space, _but_for_indentation):
-        if spots := list(way(lines, core, new)):
+        if spots := list(islice(way(lines, core, new), _MOST_SPOTS)):
             yield from spots if len(spots) > 1 else filter(still_beside, spots)  # several are told, and refused
             return
 

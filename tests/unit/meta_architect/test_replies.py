@@ -1,12 +1,13 @@
 """What a model writes as changes: read in spite of what stands round it, done where it fits, never by guess."""
 
+import time
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atra.meta_architect.replies import Answer, Block, fit, read_answer
+from atra.meta_architect.replies import Answer, Block, _places, fit, read_answer
 
 TEXT = """def first(n):
     if n > 10:
@@ -246,3 +247,34 @@ def test_the_file_keeps_its_line_ends_and_its_last_line() -> None:
     """New lines end as the file's do; a last line without an end stays without one."""
     assert fitted("b", "B\nC", text="a\r\nb") == "a\r\nB\r\nC"
     assert fitted("a", "A\n", text="a\r\nb") == "A\r\n\r\nb"
+
+
+@given(st.text("ab", max_size=30), st.text("ab", max_size=6))
+def test_places_are_all_places(items: str, wanted: str):
+    """One pass finds what looking everywhere finds, overlaps too."""
+    everywhere = [at for at in range(len(items) - len(wanted) + 1) if items[at : at + len(wanted)] == wanted]
+
+    assert list(_places(items, wanted)) == everywhere
+
+
+EQUAL = {
+    "as they are": ("x = 1", "x = 1"),
+    "deeper": ("    x = 1", "x = 1"),
+    "less deep": ("x = 1", "    x = 1"),
+}
+
+
+@pytest.mark.parametrize("last", ["x = 1", "z = 1"], ids=["many", "none"])
+@pytest.mark.parametrize(("line", "searched"), EQUAL.values(), ids=EQUAL)
+def test_thousands_of_equal_lines_take_no_time(line: str, searched: str, last: str):
+    """A table of them, and a SEARCH of half as many, on which each way of looking could spend a product of both."""
+    begun = time.process_time()
+    refused = fit([Block("a.py", (*[searched] * 4000, last), ("y",))], lambda path: f"{line}\n" * 8000)
+
+    assert refused.faults
+    assert time.process_time() - begun < 0.8
+
+
+def test_a_file_of_blank_lines_has_no_place():
+    """Nothing stands there that could be shifted."""
+    assert faults("a = 1", text="\n \n") == "a.py: these lines do not stand there:\na = 1"
