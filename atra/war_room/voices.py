@@ -2,7 +2,7 @@
 
 All that a model reads besides its instructions was written by somebody else, and may order it about. So whatever it
 answers, only ids of options that there are, references that there are, and vetoes of a seat with that right come out of
-here, each cut to a sane length; what cannot be read is an abstention.
+here, and text without a character that steers a terminal; what cannot be read is an abstention.
 """
 
 import math
@@ -17,18 +17,21 @@ from atra.llm.chat import ChatModel
 from atra.llm.prompting import filled, framed, one_line
 from atra.llm.records import Effort, Message, Reply, Request
 from atra.llm.structured import Unreadable, ask_for
+from atra.war_room.ballots import sound
 from atra.war_room.records import Ballot, Evidence, Option
 from atra.war_room.seats import Claim, Seat, Task
 
 PROMPTS = Path(__file__).parent / "prompts"
 
-MOST_EVIDENCE = 5
-MOST_OPTIONS = 5
+MOST_PIECES = 5
+"""Of evidence that a model gives, and that others are shown of a ballot."""
 
-_SENTENCE = 400  # characters of one piece of evidence, or of the reason of a veto
-_NAME = 200  # and of a reference, or of an option that a model found
-_PATCH = 60_000
+MOST_OPTIONS = 5
+"""That are found where none are given."""
+
+_NAME = 200  # characters of an option's text, or of why an answer cannot be read
 _QUESTION = 4000
+_RANKED = 20  # of its first ranking a model is shown so many
 _LISTED = 4000  # characters of the list of options; a room on code may have thousands
 _FOUND = 6000  # of what the others found
 _CONTEXT = 60_000  # of the files that go with a question: what a model of 32 768 tokens has room for
@@ -186,7 +189,7 @@ def claims_of(ballots: Iterable[Ballot], *, without: str, seed: str) -> tuple[Cl
         for ballot in sorted(ballots, key=lambda ballot: ballot.round)
         if ballot.ranking and not ballot.late and not ballot.abstained and ballot.expert != without
     }
-    claims = [Claim(one.ranking[0], tuple(map(_cited, one.evidence[:MOST_EVIDENCE]))) for one in latest.values()]
+    claims = [Claim(one.ranking[0], tuple(map(_cited, one.evidence[:MOST_PIECES]))) for one in latest.values()]
     return tuple(sorted(claims, key=lambda claim: sha256(f"{seed} {claim}".encode()).digest()))
 
 
@@ -199,7 +202,7 @@ def find_options(brief: Brief, model: ChatModel, terms: Terms) -> tuple[Option, 
     found, _ = _asked(model, terms, filled(PROMPTS, "options", nonce=brief.nonce), _told(brief), Choices)
     if isinstance(found, Unreadable):
         return ()
-    texts = list(dict.fromkeys(text for one in found.options if (text := _sentence(one, _NAME))))[:MOST_OPTIONS]
+    texts = list(dict.fromkeys(text for one in found.options if (text := one_line(one)[:_NAME])))[:MOST_OPTIONS]
     return tuple(Option(chr(ord("a") + at), text) for at, text in enumerate(texts)) if len(texts) > 1 else ()
 
 
@@ -247,7 +250,7 @@ def _listed(brief: Brief) -> str:
 
 def _first_opinion(brief: Brief, own: Ballot) -> str:
     evidence = "\n".join(f"- {_cited(one)}" for one in own.evidence)
-    ranking = ", ".join(f"`{id_}`" for id_ in own.ranking[:MOST_OPTIONS])
+    ranking = ", ".join(f"`{one_line(id_)}`" for id_ in own.ranking[:_RANKED])
     return framed(brief.nonce, "your first opinion", f"your ranking, best first: {ranking}\n{evidence}")
 
 
@@ -283,16 +286,18 @@ def _ballot(seat: Seat, brief: Brief, vote: Vote | Unreadable) -> Ballot:
     """Return what of an answer counts."""
     silent = Ballot(seat.expert, seat.department, "model")
     if isinstance(vote, Unreadable):
-        return replace(silent, abstained=_sentence(f"its answer cannot be read: {vote.why}", _SENTENCE))
+        return replace(silent, abstained=one_line(f"its answer cannot be read: {vote.why}")[:_NAME])
     ids = _ids(brief.options)
-    vetoes = _vetoes(ids, vote.veto) if seat.may_veto else {}
-    said = replace(silent, vetoes=vetoes, evidence=_evidence({*brief.references, *ids.values()}, vote.evidence))
-    ranking = _named(ids, vote.ranking)
-    if not ranking:
-        why = "it ranks nothing that is among the options" if vote.ranking else "it has no opinion"
-        return replace(said, abstained=why)
-    patch = vote.patch if isinstance(vote, CodeVote) and len(vote.patch) <= _PATCH else ""
-    return replace(said, ranking=ranking, probability=_share(vote.probability), patch=patch)
+    said = replace(
+        silent,
+        ranking=_named(ids, vote.ranking),
+        probability=vote.probability,
+        evidence=_evidence({*brief.references, *ids.values()}, vote.evidence),
+        vetoes=_vetoes(ids, vote.veto) if seat.may_veto else {},
+        abstained="" if vote.ranking else "it has no opinion",
+        patch=vote.patch if isinstance(vote, CodeVote) else "",
+    )
+    return sound(said, {*ids.values()})
 
 
 def _ids(options: Iterable[Option]) -> dict[str, str]:
@@ -309,21 +314,12 @@ def _named(ids: Mapping[str, str], names: Iterable[str]) -> tuple[str, ...]:
 
 def _vetoes(ids: Mapping[str, str], objections: Iterable[Objection]) -> dict[str, str]:
     """Return the vetoes of options that there are; one without a reason is none."""
-    return {
-        id_: reason
-        for one in objections
-        for id_ in _named(ids, [one.option])
-        if (reason := _sentence(one.reason, _SENTENCE))
-    }
+    return {id_: reason for one in objections for id_ in _named(ids, [one.option]) if (reason := one_line(one.reason))}
 
 
 def _evidence(known: Container[str], pieces: Iterable[Piece]) -> tuple[Evidence, ...]:
-    found = (
-        Evidence(text, _reference(known, piece.reference))
-        for piece in pieces
-        if (text := _sentence(piece.text, _SENTENCE))
-    )
-    return tuple(dict.fromkeys(found))[:MOST_EVIDENCE]
+    found = (Evidence(text, _reference(known, one.reference)) for one in pieces if (text := one_line(one.text)))
+    return tuple(dict.fromkeys(found))[:MOST_PIECES]
 
 
 def _reference(known: Container[str], named: str) -> str:
@@ -336,10 +332,6 @@ def _new_evidence(brief: Brief, own: Ballot, again: Ballot) -> bool:
     """Return whether the second ballot has evidence that the first lacks, looked up where there is what to look up."""
     known = {piece.text for piece in own.evidence}
     return any(one.text not in known and (one.reference or not brief.references) for one in again.evidence)
-
-
-def _share(probability: float) -> float:
-    return min(1.0, max(0.0, probability)) if not math.isnan(probability) else 0.5
 
 
 def _spoken(ballot: Ballot, replies: Sequence[Reply]) -> Spoken:
@@ -355,12 +347,6 @@ def _cost(replies: Sequence[Reply]) -> tuple[int, int, float]:
 
 def _cited(piece: Evidence) -> str:
     return f"{piece.text} ({piece.reference})" if piece.reference else piece.text
-
-
-def _sentence(text: str, most: int) -> str:
-    """Return the beginning of the text in one line."""
-    line = one_line(text[: 4 * most])
-    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _shortened(text: str, most: int) -> str:
