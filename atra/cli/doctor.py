@@ -34,7 +34,7 @@ _SERVERS = {"openai": "https://api.openai.com", "anthropic": "https://api.anthro
 
 @dataclass(frozen=True)
 class Part:
-    """One part as it was found. `needed`: nothing can be repaired without it."""
+    """One part as it was found. `needed`: nothing can be repaired without it, or somebody counts on it."""
 
     part: str
     state: Literal["ok", "missing", "broken"]
@@ -43,8 +43,16 @@ class Part:
     needed: bool = True
 
 
-def doctor(settings: Settings) -> list[Part]:
-    """Return every part and how it is; the embedded services are started for so long where no others are set."""
+def doctor(settings: Settings, fault: str = "") -> list[Part]:
+    """Return every part and how it is; the embedded services are started for so long where no others are set.
+
+    Args:
+        fault: why the settings could not be read; then only what does not hang on them is looked at.
+    """
+    if fault:
+        hint = "Correct it: services, models and workers are looked at once the settings can be read."
+        unreadable = Part("settings", "broken", fault, hint)
+        return [_python(), _git(), unreadable, _sandbox(settings), _disk(settings.home)]
     parts = [_python(), _git(), names(), _sandbox(settings), _disk(settings.home), _message_key(settings)]
     parts += models(settings)
     listening = bool(settings.database_url and settings.redis_url) or running_stack(settings.home) is not None
@@ -123,7 +131,7 @@ def _model(name: str, entry: ModelSettings) -> Part:
     part, what = f"model {name}", f"{entry.model} ({entry.provider})"
 
     def found(state: Literal["ok", "missing", "broken"], detail: str, hint: str = "") -> Part:
-        return Part(part, state, f"{what}: {detail}", hint, needed=False)
+        return Part(part, state, f"{what}: {detail}", hint)
 
     library, extra = _LIBRARIES[entry.provider]
     if not find_spec(library):

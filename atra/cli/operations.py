@@ -11,7 +11,7 @@ from atra.cli.session import with_database
 from atra.cli.stack import Crew
 from atra.cli.stack import up as run_stack
 from atra.core.records import to_json
-from atra.core.settings import load_settings
+from atra.core.settings import load_settings, settings_or_fault
 from atra.llm.budget import dollars
 from atra.storage.ledger import Spending
 from atra.wiring import Wiring
@@ -67,8 +67,8 @@ def _spent(spending: dict[str, Any]) -> str:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Check every part; say what is missing and how to get it."""
-    found = examination.doctor(load_settings())
+    """Check every part; say what is missing and how to get it. Exit code 3 where a needed part or a named model is."""
+    found = examination.doctor(*settings_or_fault())
     if as_json:
         print_json([to_json(part) for part in found])
     else:

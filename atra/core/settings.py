@@ -274,6 +274,14 @@ def load_settings() -> Settings:
         raise BadInput(f"{_toml_file()} or the environment: {error}") from error
 
 
+def settings_or_fault() -> tuple[Settings, str]:
+    """Return this process's settings, or, with what is wrong with them, the defaults and the home they would be of."""
+    try:
+        return load_settings(), ""
+    except BadInput as error:
+        return Settings.model_construct(home=Path(os.environ.get("ATRA_HOME") or _own_home())), str(error)
+
+
 def _misspelt(table: str | int, *rest: str | int) -> str:
     """Return what is said of a key, the last of `rest`, that no entry of this table has."""
     entry = _TABLES[str(table)]

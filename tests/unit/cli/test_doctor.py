@@ -1,5 +1,6 @@
 """What the doctor says of models: whether each could be asked, without asking it."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from atra.cli import doctor
 from atra.cli.doctor import Part, models, names
-from atra.core.settings import Settings
+from atra.cli.main import run as atra
+from atra.core.settings import ModelSettings, Settings, load_settings
+
+KEYLESS = ModelSettings(provider="openai", model="gpt-5")
 
 
 @pytest.fixture
@@ -49,10 +54,10 @@ def test_no_model_is_no_fault():
     ids=["key", "price", "folder", "silent", "address", "port"],
 )
 def test_what_a_model_lacks_is_named_with_its_remedy(entry: dict[str, Any], state: str, detail: str, hint: str):
-    """Nothing that is wrong with a model keeps ATRA from repairing."""
+    """Who names a model counts on it, so the doctor's exit code tells."""
     part = examined(entry)
 
-    assert (part.part, part.state, part.needed) == ("model main", state, False)
+    assert (part.part, part.state, part.needed) == ("model main", state, True)
     assert detail in part.detail
     assert hint in part.hint
 
@@ -86,3 +91,33 @@ def test_a_misspelt_setting_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     assert (names().state, names().needed) == ("broken", False)
     assert "is ATRA_SHARDS meant?" in names().detail
+
+
+def test_a_broken_setting_is_a_row_among_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    """It is named, what does not hang on it is looked at all the same, and the exit code tells."""
+    monkeypatch.setenv("ATRA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ATRA_SHARDS", "many")
+    load_settings.cache_clear()
+    code = atra(["doctor", "--json"])
+    load_settings.cache_clear()
+
+    parts = {part["part"]: part for part in json.loads(capsys.readouterr().out)}
+    assert (code, parts["settings"]["state"]) == (3, "broken")
+    assert "ATRA_SHARDS" in parts["settings"]["detail"]
+    assert {"python", "git", "sandbox", "disk"} <= parts.keys()
+    assert str(tmp_path) in parts["disk"]["detail"]
+
+
+def test_a_model_that_cannot_be_asked_shows_in_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    """All else is there; none at all would be no fault."""
+    found = [Part("git", "ok", ""), *models(Settings(_env_file=None, models={"main": KEYLESS}))]
+    monkeypatch.setattr(doctor, "doctor", lambda settings, fault: found)
+    monkeypatch.setenv("ATRA_HOME", str(tmp_path))
+
+    assert atra(["doctor"]) == 3
+    found[1:] = models(Settings(_env_file=None, models={}))
+    assert atra(["doctor"]) == 0
