@@ -17,9 +17,10 @@ from atra.core.errors import BudgetSpent, ModelRejected
 from atra.core.records import from_json, to_json
 from atra.core.redaction import MASK
 from atra.llm.chat import ChatModel
+from atra.llm.prompting import framed
 from atra.llm.records import Effort, Message, Reply, Request, Tool, ToolCall
 from atra.llm.scripted import ScriptedModel
-from atra.meta_architect.context import framed, tokens_in
+from atra.meta_architect.context import tokens_in
 from atra.meta_architect.replies import Block, fit
 from atra.sandbox.protocol import Stop, never
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from atra.core.errors import BadInput
+from atra.llm.prompting import framed
 from atra.meta_architect.agent import TestsSaid
 from atra.meta_architect.agent_repair import report_text
-from atra.meta_architect.context import framed, tokens_in
+from atra.meta_architect.context import tokens_in
 from atra.meta_architect.message import one_line
 from atra.meta_architect.records import Target, Verification
 from atra.meta_architect.verification import HASH_SEEDS

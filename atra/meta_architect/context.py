@@ -8,10 +8,9 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from string import Template
 
+from atra.llm.prompting import filled, framed, one_line
 from atra.meta_architect.localisation import is_test, nothing
 from atra.meta_architect.records import Diagnosis, Place, Reproduction
 from atra.meta_architect.source import FUNCTIONS, UNREADABLE, Function, Source
@@ -45,17 +44,7 @@ class Context:
 
 def prompt(name: str, **values: str) -> str:
     """Return the prompt that stands under this name in `prompts/`, with its `$name`s filled in."""
-    return Template(_prompt_file(name)).substitute(values)
-
-
-@cache
-def _prompt_file(name: str) -> str:
-    return (Path(__file__).parent / "prompts" / f"{name}.txt").read_text(encoding="utf-8")
-
-
-def framed(nonce: str, what: str, text: str) -> str:
-    """Return text of the repository between lines that mark it as data."""
-    return f"[{nonce} begin {_one_line(what)}]\n{text.rstrip()}\n[{nonce} end]\n"
+    return filled(Path(__file__).parent / "prompts", name, **values)
 
 
 def tokens_in(text: str) -> int:
@@ -103,7 +92,7 @@ def tell(
 
 def _failures(reproduction: Reproduction) -> str:
     told = [
-        f"- {_one_line(result.id)}: {_one_line(f'{result.error_type or result.outcome}: {result.message}')[:300]}"
+        f"- {one_line(result.id)}: {one_line(f'{result.error_type or result.outcome}: {result.message}')[:300]}"
         for result in reproduction.failing[:_MOST_TESTS]
     ]
     more = len(reproduction.failing) - len(told)
@@ -117,7 +106,7 @@ def _tracebacks(reproduction: Reproduction) -> Iterator[tuple[str, str]]:
         kind = (result.error_type, result.frames[-1].path if result.frames else "")
         if result.text and kind not in kinds and len(kinds) < _MOST_TRACEBACKS:
             kinds.add(kind)
-            yield f"what {_one_line(result.id)} printed", result.text
+            yield f"what {one_line(result.id)} printed", result.text
 
 
 def _test_files(reproduction: Reproduction) -> list[str]:
@@ -291,7 +280,7 @@ class _Room:
         missing = list(dict.fromkeys(self.left_out))
         if missing:
             shown = [*missing[:10], *([f"and {len(missing) - 10} more pieces"] if len(missing) > 10 else [])]
-            code.append(framed(self.nonce, "what was left out for want of room", "\n".join(map(_one_line, shown))))
+            code.append(framed(self.nonce, "what was left out for want of room", "\n".join(map(one_line, shown))))
         text = "\n".join([*self.said, *code])
         return Context(text, tokens_in(text), tuple(missing))
 
@@ -321,7 +310,3 @@ def _head(source: Source) -> set[int]:
         ):
             wanted |= set(range(node.lineno - 1, last))
     return wanted
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).strip()

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from atra.core.errors import BudgetSpent, ModelRejected
 from atra.llm.chat import ChatModel
+from atra.llm.prompting import framed
 from atra.llm.records import Effort, Message, Reply, Request
-from atra.meta_architect.context import framed, prompt, tokens_in
+from atra.meta_architect.context import prompt, tokens_in
 from atra.meta_architect.migrations.records import Draft, Proof, Revised
 
 TRIES = 3
