@@ -86,6 +86,15 @@ def test_two_models_are_two_minds(task: Task, models: int, own: list[str]):
     assert red.model != voices[0].model
 
 
+def test_the_red_team_keeps_apart_from_a_first_seat_with_a_model_of_its_own():
+    """Models that are pinned count as used, and the red team gets none that the first seat has."""
+    own = {"legal": expert(model="m0"), "ops": expert(model="m1")}
+
+    filled = fill("question", settings(2, own), wanted=("legal", "ops", "red_team"))
+
+    assert [seat.model for seat in filled.seats] == ["m0", "m1", "m1"]
+
+
 @pytest.mark.parametrize(
     ("models", "held", "expected"),
     [
