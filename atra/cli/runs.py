@@ -10,17 +10,23 @@ from atra.cli.delivery import as_delivery, delivery_of, print_delivery
 from atra.cli.migrate import KIND as MIGRATION
 from atra.cli.migrate import as_migration, print_migration
 from atra.cli.outcome import as_contract, print_outcome, status, timeline
+from atra.cli.paths import as_path, print_path, show_failure
 from atra.cli.session import with_database
 from atra.cli.trajectory import print_trajectory
+from atra.cli.war_room import KIND as ROOM
+from atra.cli.war_room import Minutes, as_room, minutes_of, print_room
 from atra.core.errors import BadInput
 from atra.core.records import from_json, to_json
-from atra.core.runs import Run
+from atra.core.runs import Run, Step
 from atra.llm.budget import dollars
 from atra.meta_architect.records import Commit, Diagnosis, Target
 from atra.repository import Repository
 from atra.self_repair.watch import Regression, Undone, watch_id
 from atra.storage.ledger import Call
+from atra.storage.paths import Decided
 from atra.storage.runs import RunStore
+from atra.war_room.seats import ROOM as OF_ROOM
+from atra.war_room.seats import asked_of
 
 WATCH = "watch"
 
@@ -54,25 +60,32 @@ def runs(limit: Annotated[int, typer.Option(min=1, max=1000)] = 20, as_json: Jso
 
 
 def show(
-    run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
+    run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning; or a failure's id.")],
     trajectory: Annotated[bool, typer.Option("--trajectory", help="Show what agents did, turn by turn.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show one run: what was asked, every step, what came of it."""
+    """Show one run: why it was started, every step, what came of it; or the paths that a failure took."""
     with with_database() as wired:
+        if run_id.startswith("f"):
+            return show_failure(wired, run_id, as_json=as_json)
         run = wired.runs.find(run_id)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
         events = wired.events.of(run.id) if trajectory else []
         regression, delivery = regression_of(wired.runs, run), delivery_of(wired.runs, run)
         delivered = as_delivery(wired.runs, delivery)
+        minutes = minutes_of(wired, run) if run.kind == ROOM else None
+        path = wired.paths.of_run(run.id)
     if trajectory and as_json:
         print_json([to_json(event) for event in events])
         return
     if trajectory:
         print_trajectory(events)
         return
+    told: dict[str, Any] = {"input": run.input, "steps": list(map(to_json, steps)), "calls": list(map(to_json, calls))}
+    told["path_taken"] = as_path(path)  # a migration has a `path` of its own
+    if minutes:
+        return _show_room(minutes, steps, path, told, as_json=as_json)
     if as_json:
-        told = {"input": run.input, "steps": list(map(to_json, steps)), "calls": list(map(to_json, calls))}
         contract = as_migration if run.kind == MIGRATION else as_contract
         print_json({**contract(run, steps, calls), "delivery": delivered, "regression": regression, **told})
         return
@@ -81,6 +94,9 @@ def show(
         f"run [bold]{run.id}[/]: {run.kind} of {plain(target.repository)} at {target.revision[:12]}, "
         f"asked for {age(run.created_at)}"
     )
+    print_path(path)
+    if OF_ROOM in run.input:
+        out.print(f"started by room [bold]{plain(str(run.input[OF_ROOM]))}[/] with its hints")
     out.print(timeline(steps))
     diagnosed = next((step.output for step in steps if step.name == "diagnose" and step.output), None)
     if diagnosed:
@@ -94,6 +110,20 @@ def show(
         where = f"undone by {regression['commit'][:12]} on {regression['branch']}" if regression["commit"] else ""
         after = where or f"its fix stays: {regression['why_not'] or 'the run that watches over it is under way'}"
         out.print(f"[bold red]regressed[/]: {plain(regression['reason'])}; {plain(after)}", soft_wrap=True)
+
+
+def _show_room(
+    minutes: Minutes, steps: list[Step], path: Decided | None, told: dict[str, Any], *, as_json: bool
+) -> None:
+    if as_json:
+        return print_json({**as_room(minutes), **told})
+    run, asked = minutes.run, asked_of(minutes.run.input)
+    out.print(f"room [bold]{run.id}[/], asked for {age(run.created_at)}: {plain(asked.question)}", soft_wrap=True)
+    print_path(path)
+    out.print(timeline(steps))
+    if minutes.calls:
+        _print_calls(list(minutes.calls))
+    print_room(minutes)
 
 
 def cancel(run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning.")], as_json: Json = False) -> None:

@@ -135,7 +135,7 @@ def _hindrances(situation: Situation, rules: Rules) -> list[str]:
     """Return why no room is convened now although one is called for."""
     found = []
     if situation.room_ended_at is not None and (ago := situation.at - situation.room_ended_at) < rules.cool_down:
-        found.append(f"a room on it ended {_spoken(max(ago, timedelta()))} ago, fewer than {_spoken(rules.cool_down)}")
+        found.append(f"a room on it ended {_spoken(max(ago, timedelta()))} ago, less than {_spoken(rules.cool_down)}")
     if rules.quiet_hours and not situation.urgent and _within(situation.at.hour, *rules.quiet_hours):
         found.append("these are quiet hours ({:02}-{:02} UTC)".format(*rules.quiet_hours))
     if situation.room_here or situation.hinted_here:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from atra.cli.stack import Crew, StackInfo, temporary_stack
+from atra.core.clock import utc_now
 from atra.core.records import to_json
 from atra.core.runs import Plan, new_id
 from atra.core.settings import Settings
@@ -20,9 +22,17 @@ from atra.llm.budget import Bill, Budgets, Wanted
 from atra.llm.prices import Price
 from atra.llm.records import Usage
 from atra.meta_architect.records import Target
+from atra.orchestrator.paths import Path as Way
+from atra.orchestrator.paths import Situation
+from atra.self_repair.records import Report
 from atra.storage.database import connect
+from atra.storage.failures import FailureStore
 from atra.storage.ledger import LedgerStore
+from atra.storage.paths import row_of
 from atra.storage.runs import RunStore
+from atra.war_room.seats import ROOM
+from tests.drifting import ORDERS, drifting
+from tests.services.watching import eventually
 from tests.targets import git, make_repository, small_shop
 
 CONTRACT = {
@@ -126,6 +136,34 @@ def test_a_green_suite_is_nothing_to_repair(atra, tmp_path: Path):
     assert (code, json.loads(said)["status"], json.loads(said)["reason"]) == (
         0, "nothing_to_repair", "all 1 tests pass"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["repair", "migrate-target"])
+def test_an_interruption_prints_one_value(stack: StackInfo, tmp_path: Path, command: str):
+    """Ctrl-C while a step is held: the run is cancelled, and a program still reads which one it was."""
+    slow = {"test_a.py": "import time\n\n\ndef test_a():\n    time.sleep(60)\n"}
+    repository = make_repository(tmp_path / "s", slow) if command == "repair" else drifting(tmp_path / "s", ORDERS)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ATRA_")}
+    environment |= {"ATRA_DATABASE_URL": stack.database_url, "ATRA_REDIS_URL": stack.redis_url}
+    environment |= {"ATRA_CONFIG": os.devnull, "ATRA_HOME": str(tmp_path / "home")}
+    arguments = (sys.executable, "-m", "atra", command, str(repository), "--json")
+    runs = RunStore(connect(stack.database_url))
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) as asking:
+        eventually(lambda: any(leased(runs, run.id) for run in runs.recent(1) if run.input["path"] == str(repository)))
+        asking.send_signal(signal.SIGINT)
+        said, _ = asking.communicate(timeout=30)
+
+    run_id = runs.recent(1)[0].id
+    assert asking.returncode == 130
+    assert json.loads(said) == {
+        "status": "cancelled", "run_id": run_id, "reason": "", "error": "interrupted",
+        "hint": f"`atra show {run_id}` says how far it came.",
+    }  # fmt: skip
+    eventually(lambda: runs.get(run_id).outcome == "cancelled", 30)
+
+
+def leased(runs: RunStore, run_id: str) -> bool:
+    return any(step.state == "leased" for step in runs.steps(run_id))
 
 
 def test_what_no_patch_mends_is_not_fixed(atra, tmp_path: Path):
@@ -247,6 +285,15 @@ def test_a_reported_failure_is_counted_and_repaired_once(atra, tmp_path: Path):
     assert second[0]["run_id"] is None
     assert first[0]["run_id"] in second[0]["why"]
     assert [(failure["failure_id"], failure["count"]) for failure in known] == [(first[0]["failure_id"], 2)]
+    assert "path: repair, because TypeError came up" in atra("show", first[0]["run_id"])[1]
+    paths = json.loads(atra("show", known[0]["failure_id"], "--json")[1])["paths"]
+    assert [(one["path"], one["run_id"]) for one in paths] == [("repair", first[0]["run_id"])]
+    assert json.loads(atra("show", first[0]["run_id"], "--json")[1])["path_taken"] == paths[0]
+    code, shown, _ = atra("show", known[0]["failure_id"])
+    assert code == 0
+    assert "TypeError: '>' not supported" in shown
+    assert "TypeError came up in the application's own code" in " ".join(shown.split())
+    assert atra("show", "fnowhere")[0] == 2
     assert git(repository, "branch", "--list", "atra/*").strip() == f"atra/repair-{first[0]['run_id']}"
 
 
@@ -303,6 +350,31 @@ def test_status_counts_what_is_there(atra, stack: StackInfo):
     assert facts["workers"]
     assert set(facts["queues"]) >= {"repair", "maintenance", "gpu"}
     assert facts["runs"]["overdue"] == 0
+
+
+def test_why_a_run_was_started_is_shown(atra, stack: StackInfo):
+    """By the orchestrator, with its reasons, or by the room whose hints it has; at the failure all paths are listed."""
+    engine = connect(stack.database_url)
+    runs, failures, given = RunStore(engine), FailureStore(engine), to_json(Target("shown", "/", "a" * 40))
+    report = Report("shown", "KeyError", "'x'", (), "KeyError: 'x'", "celery", utc_now(), id=new_id("i"))
+    failure = failures.record(report, "f" * 64, "repair", "KeyError came up")
+    situation = Situation(utc_now(), "repair", "\x1b[2JKeyError came up", urgent=True)
+    decided = row_of(Way("repair", (situation.why, "it is urgent")), situation)
+    plain = runs.open(new_id("r"), Plan("self_repair", (("try", 1),)), given, failure.id, decided=decided)
+    runs.cancel(plain.id)
+    hinted = runs.open(new_id("h"), Plan("self_repair", (("try", 1),)), {**given, ROOM: "m7"})
+    runs.cancel(hinted.id)
+    engine.dispose()
+
+    why, by_room, taken = (atra("show", known)[1] for known in (plain.id, hinted.id, failure.id))
+
+    assert "path: repair, because " in why
+    assert "KeyError came up; it is urgent" in why
+    assert "path: " not in by_room
+    assert "started by room m7 with its hints" in by_room
+    assert f"failure {failure.id} of shown: KeyError: 'x'" in taken
+    assert all(text in taken for text in ("open, seen once", plain.id, "it is urgent"))
+    assert "\x1b" not in why + taken
 
 
 def test_calls_of_models_are_shown_with_what_they_cost(atra, stack: StackInfo):
