@@ -17,7 +17,7 @@ from atra.storage.paths import row_of
 from atra.war_room.seats import PREFIX
 from atra.wiring import Wiring
 from workers.app import broker
-from workers.orchestrator import Choice, choose_path, keep
+from workers.orchestrator import Choice, Matter, choose_path, keep
 from workers.pipelines import migrate_target, repair_plan
 from workers.targets import make_target, migration_of, open_named
 from workers.watch import look, open_watch
@@ -77,7 +77,8 @@ def take_in(wired: Wiring, report: Report) -> Taken:
     if failure.state == "repaired" and (seen := _seen_again(wired, failure, report)):
         return seen
     target, no_target = _aim(wired, report, decision.path)
-    choice = choose_path(wired, failure, target, decision.path, decision.reason, new_id(PREFIX), no_target=no_target)
+    matter = Matter(failure, target, decision.path, decision.reason, no_target)
+    choice = choose_path(wired, matter, new_id(PREFIX))
     if target is None or choice.path.name in {"wait", "report"}:
         return Taken(keep(wired, failure, choice), None, "; ".join(choice.path.reasons))
     try:

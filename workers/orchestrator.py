@@ -23,10 +23,26 @@ from workers.task import StepFunction, Work
 
 log = structlog.get_logger(__name__)
 
-Triaged = Literal["repair", "migrate", "report"]
-
 _LOOKED_AT = 50  # runs of a failure, the newest
 _LONGEST_MESSAGE = 200
+
+
+@dataclass(frozen=True)
+class Matter:
+    """What a path is chosen for.
+
+    Args:
+        target: what would be worked on; None where `no_target` says why there is nothing.
+        triaged: what the newest report calls for, and why.
+        ending: a repair of the failure that is about to end without a fix, and counts as one that has.
+    """
+
+    failure: Failure
+    target: Target | None
+    triaged: Literal["repair", "migrate", "report"]
+    why: str
+    no_target: str = ""
+    ending: Run | None = None
 
 
 @dataclass(frozen=True)
@@ -53,28 +69,15 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
-def choose_path(
-    wired: Wiring,
-    failure: Failure,
-    target: Target | None,
-    triaged: Triaged,
-    why: str,
-    room_id: str,
-    *,
-    no_target: str = "",
-    ending: Run | None = None,
-) -> Choice:
+def choose_path(wired: Wiring, matter: Matter, room_id: str) -> Choice:
     """Choose the path that a failure takes now; nothing is stored, and no run is opened.
 
-    Whatever is wrong with rooms, there is a path: the one that it would take if none could be convened.
-
-    Args:
-        target: what would be worked on; None where `no_target` says why there is nothing.
-        room_id: of the room, if it comes to one.
-        ending: a repair of this failure that is about to end without a fix, and counts as one that has.
+    Whatever is wrong with rooms, there is a path: the one that it would take if none could be convened. `room_id` is
+    that of the room, if it comes to one.
     """
+    failure, target = matter.failure, matter.target
     rules = rules_of(wired.settings)
-    situation = _situation(wired, failure, target, triaged, why, rules, no_target, ending)
+    situation = _situation(wired, matter, rules)
     path = path_of(situation, rules)
     if path.name != "war_room" or target is None:
         return Choice(path, situation)
@@ -129,22 +132,15 @@ def _room_after(work: Work, failure_id: str, ending: Ending) -> Opening | None:
     """Return the room that goes on from the repair, if one is to; else keep what was chosen instead."""
     run, wired = work.run, work.wired
     failure = wired.failures.get(failure_id)
-    choice = choose_path(wired, failure, work.given(Target), "repair", ending.reason, room_after(run.id), ending=run)
+    matter = Matter(failure, work.given(Target), "repair", ending.reason, ending=run)
+    choice = choose_path(wired, matter, room_after(run.id))
     if choice.room is None:
         keep(wired, failure, choice)
     return choice.room
 
 
-def _situation(
-    wired: Wiring,
-    failure: Failure,
-    target: Target | None,
-    triaged: Triaged,
-    why: str,
-    rules: Rules,
-    no_target: str,
-    ending: Run | None,
-) -> Situation:
+def _situation(wired: Wiring, matter: Matter, rules: Rules) -> Situation:
+    failure, target, ending = matter.failure, matter.target, matter.ending
     at, reports = wired.paths.lately(failure.id, rules.window)
     known = wired.runs.recent(_LOOKED_AT, failure_id=failure.id)
     if ending is not None:
@@ -153,10 +149,11 @@ def _situation(
     ended = [run for run in known if run.state == "ended"]
     here = [run for run in ended if target is not None and run.input.get("revision") == target.revision]
     tried, errors = _tries(here, known)
+    rooms = [run for run in ended if run.kind == WAR_ROOM and run.outcome != "cancelled"]
     return Situation(
         at=at,
-        triaged=triaged,
-        why=why,
+        triaged=matter.triaged,
+        why=matter.why,
         urgent=failure.urgent,
         regressed=failure.state == "regressed",
         reports=reports,
@@ -164,12 +161,12 @@ def _situation(
         tried_here=f"run {tried[0].id} has worked on it at this revision: {tried[0].outcome}" if tried else "",
         hinted_here=any(HINTS in run.input for run in tried),
         errors_here=len(errors),
-        room_here=any(run.kind == WAR_ROOM and run.outcome != "cancelled" for run in here),
+        room_here=any(run in here for run in rooms),
         open_run=next((run.id for run in known if run.state == "open"), None),
         open_runs=wired.runs.counts()["open"] - (ending is not None),
-        room_ended_at=max((run.ended_at for run in ended if run.kind == WAR_ROOM and run.ended_at), default=None),
+        room_ended_at=max((run.ended_at for run in rooms if run.ended_at), default=None),
         day_left_usd=_day_left_usd(wired),
-        no_target=no_target,
+        no_target=matter.no_target,
     )
 
 

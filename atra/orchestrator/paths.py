@@ -48,7 +48,7 @@ class Situation:
         tried_here: what a repair or migration at the reported revision came to, in words; empty where there was none.
         hinted_here: whether a repair there that had a room's hints has ended without a fix.
         errors_here: how many ended there in an error or were cancelled.
-        room_here: whether a room there has ended.
+        room_here: whether a room there has ended; one that was cancelled has not been held.
         open_run: the run that works on it now.
         open_runs: how many runs are open, of all failures.
         room_ended_at: when the last room on it ended.

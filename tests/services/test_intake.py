@@ -12,7 +12,7 @@ from sqlalchemy import text
 from atra.core.clock import utc_now
 from atra.core.records import from_json, to_json
 from atra.core.runs import Ending, Plan, Run, new_id
-from atra.core.settings import RepositorySettings, Settings, WarRoomSettings
+from atra.core.settings import ModelSettings, RepositorySettings, Settings, WarRoomSettings
 from atra.meta_architect.records import Target
 from atra.repository import Repository
 from atra.self_repair.records import Report, ReportFrame
@@ -222,6 +222,33 @@ def test_a_room_is_convened_once_a_revision_and_then_a_repair_tried(shop: Shop):
     again = shop.report()
     assert again.run
     assert again.run.kind == "war_room"
+
+
+def test_a_room_that_was_cancelled_was_not_held(shop: Shop):
+    """Nobody was heard, whether a person called it off or no broker could be told: the next report convenes another."""
+    first = shop.report(urgent=True)
+    assert first.run
+    shop.wired.runs.cancel(first.run.id)
+
+    second = shop.report()
+
+    assert second.run
+    assert second.run.kind == "war_room"
+
+
+@pytest.mark.parametrize(("day_usd", "models"), [(20.0, True), (0.5, False)])
+def test_models_sit_in_a_room_that_the_day_can_pay(shop: Shop, day_usd: float, models: bool):
+    """Where the day has less left than a room may cost, evidence alone is heard, and that is said."""
+    given = {"provider": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
+    main = ModelSettings.model_validate({**given, "input_usd": 2.0, "output_usd": 8.0})
+    shop.settings = shop.settings.model_copy(update={"models": {"main": main}, "day_usd": day_usd})
+    shop.configure(room_usd=1.0)
+
+    taken = shop.report(urgent=True)
+
+    assert taken.run
+    assert any(seat.kind == "model" for seat in asked_of(taken.run.input).seats) == models
+    assert ("0.50 USD are left today" in taken.why) != models
 
 
 def test_rooms_keep_a_distance(shop: Shop):
