@@ -13,7 +13,8 @@ import typer
 
 import atra
 from atra.cli import author, demo, failures, migrate, operations, repair, runs, war_room
-from atra.cli.console import deaf, err, facts_of, plain, print_error
+from atra.cli.console import deaf, err, facts_of, plain, print_error, print_json
+from atra.cli.repair import Interrupted
 from atra.core.errors import AtraError, BudgetSpent
 from atra.core.logs import configure
 from atra.core.redaction import Redactor
@@ -21,6 +22,8 @@ from atra.core.settings import unread
 
 # Typer carries its own copy of click, and gives no public name to the class that all its complaints derive from.
 _Complaint: Any = typer.BadParameter.__mro__[2]
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="atra",
@@ -62,11 +65,11 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         code = typer.main.get_command(app).main(list(arguments), prog_name="atra", standalone_mode=False)
+        if code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+            return _interrupted(None, as_json=as_json)
         return code if isinstance(code, int) else 0
-    except typer.Exit as leaving:
-        if isinstance(leaving.__cause__, KeyboardInterrupt):
-            err.print("interrupted")
-        return int(leaving.exit_code)
+    except Interrupted as interrupted:
+        return _interrupted(interrupted, as_json=as_json)
     except AtraError as error:
         print_error(facts_of(error), as_json=as_json)
         return error.exit_code
@@ -74,8 +77,7 @@ def run(arguments: Sequence[str]) -> int:
         print_error(facts_of(spent), as_json=as_json)
         return 1
     except (KeyboardInterrupt, typer.Abort):
-        err.print("interrupted")
-        return 130
+        return _interrupted(None, as_json=as_json)
     except BrokenPipeError:
         deaf()
         return 0
@@ -94,3 +96,12 @@ def run(arguments: Sequence[str]) -> int:
         structlog.get_logger(__name__).exception("unexpected error")
         print_error({"error": f"{type(error).__name__}: {error}", "hint": "This is a bug in ATRA."}, as_json=as_json)
         return 1
+
+
+def _interrupted(waiting: Interrupted | None, *, as_json: bool) -> int:
+    """Say that the command was interrupted, with the run it waited for where there is one; return the exit code."""
+    if as_json:
+        print_json(waiting.as_facts() if waiting else {"error": "interrupted", "hint": ""})
+    else:
+        err.print("interrupted")
+    return _INTERRUPTED

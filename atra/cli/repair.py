@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from rich.live import Live
 
 from atra.cli.console import err, plain, seconds_between
 from atra.cli.delivery import as_delivery, delivery_of, print_delivery
-from atra.cli.outcome import as_contract, leave, print_outcome, summary, timeline
+from atra.cli.outcome import as_contract, leave, print_outcome, status, summary, timeline
 from atra.cli.session import with_stack
 from atra.core.errors import AtraError, DatabaseUnavailable, NoModel
 from atra.core.records import from_json
@@ -86,7 +86,10 @@ def repair(
         run = watch(wired, run, quiet=as_json)
         delivery = delivery_of(wired.runs, run)
         if delivery:
-            delivery = watch(wired, delivery, quiet=as_json)
+            try:
+                delivery = watch(wired, delivery, quiet=as_json)
+            except Interrupted as interrupted:
+                raise Interrupted(run) from interrupted
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
         delivered = as_delivery(wired.runs, delivery)
 
@@ -107,10 +110,24 @@ def note_uncommitted(repository: Repository, what: str, *, included: bool) -> No
         )
 
 
+class Interrupted(BaseException):
+    """Somebody has interrupted a command that waited for this run; its argument is the run as it stood then.
+
+    It is no KeyboardInterrupt, of which typer would leave nothing but an exit code.
+    """
+
+    def as_facts(self) -> dict[str, str]:
+        """Return what `--json` prints of it; the status `running` is that of one that will stop soon."""
+        run: Run = self.args[0]
+        facts = {"status": status(run), "run_id": run.id, "reason": run.reason or ""}
+        return {**facts, "error": "interrupted", "hint": f"`atra show {run.id}` says how far it came."}
+
+
 def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
     """Follow the run to its end and return it as it ended; an interrupt cancels the run.
 
     Raises:
+        Interrupted: by Ctrl-C; the run was asked to stop, which takes no longer than a heartbeat.
         AtraError: it took far longer than its budget; it goes on without this command.
         DatabaseUnavailable: it was away for long; the run goes on when it is back.
     """
@@ -130,10 +147,19 @@ def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
                         raise
                 if run.state == "open":
                     time.sleep(_POLL_S)
-    except KeyboardInterrupt:
-        wired.runs.cancel(run.id)
-        err.print(f"cancelled run {run.id}")
-        raise
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(_stopped(wired, run)) from interrupt
+    return run
+
+
+def _stopped(wired: Wiring, run: Run) -> Run:
+    """Cancel the run and return it as it ended; where that takes long, or at another interrupt, as it is."""
+    wired.runs.cancel(run.id)
+    err.print(f"cancelled run {run.id}")
+    until = time.monotonic() + wired.settings.lease_s
+    with suppress(KeyboardInterrupt):
+        while (run := wired.runs.get(run.id)).state == "open" and time.monotonic() < until:
+            time.sleep(_POLL_S)
     return run
 
 
