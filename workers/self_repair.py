@@ -114,7 +114,7 @@ def reproduce(work: Work) -> tuple[Reproduction | Green, Ending | None]:
             found = from_recording(work, here, found)
     if isinstance(found, Green):
         return found, Ending("nothing_to_repair", found.reason)
-    return _masked(_hinted(found), work.wired.redactor), None
+    return _masked(_compared(work, _hinted(found)), work.wired.redactor), None
 
 
 def diagnose(work: Work) -> tuple[Diagnosis, None]:
@@ -451,6 +451,16 @@ def _hinted(found: Reproduction) -> Reproduction:
     if not any(drifted(result.error_type, result.message) for result in found.failing):
         return found
     hint = "a database lacks what the code uses; `atra migrate-target` writes the migration"
+    return replace(found, warnings=(*found.warnings, hint))
+
+
+def _compared(work: Work, found: Reproduction) -> Reproduction:
+    """Say that this worker and whoever asked for the repair do not know the same models."""
+    settings, asked_with = work.wired.settings, work.given(Target).models
+    if asked_with in ("", settings.models_digest()):
+        return found
+    names = ", ".join(settings.models) or "none"
+    hint = f"workers know other models ({names}) than whoever asked: a change of atra.toml counts once they start anew"
     return replace(found, warnings=(*found.warnings, hint))
 
 

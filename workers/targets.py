@@ -58,6 +58,7 @@ def make_target(
         suspect=suspect,
         budget_s=budget_s,
         budget_usd=settings.run_usd if budget_usd is None else budget_usd,
+        models=settings.models_digest(),
     )
 
 

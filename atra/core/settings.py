@@ -5,6 +5,8 @@ Every variable starts with `ATRA_`; a wrong value fails at start with the variab
 directory is never looked at: it may be a repository nobody trusts, whose files could switch off the sandbox.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -199,6 +201,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read in this order: arguments, environment, `.env`, `atra.toml`."""
         return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, _toml_file())
+
+    def models_digest(self) -> str:
+        """Return what two processes must agree in that mean the same models, and order, by the same names; no key."""
+        known = {name: model.model_dump(mode="json", exclude={"api_key"}) for name, model in self.models.items()}
+        return hashlib.sha256(json.dumps(list(known.items())).encode()).hexdigest()[:12]
 
     def redactor(self, kind: type[Redactor] = Redactor) -> Redactor:
         """Return a redactor that knows every secret in these settings, and the passwords in its addresses."""

@@ -36,6 +36,7 @@ class Target:
     seed: int = 0
     added: Mapping[str, str] = field(default_factory=dict)  # text by path
     spec: str = ""
+    models: str = ""  # the digest of the models that whoever asked knows
 
 
 @dataclass(frozen=True)

@@ -274,3 +274,21 @@ def test_a_module_that_is_not_there_is_written(wired: Wiring, play: Play, tmp_pa
 
     assert (result["status"], result["files"]) == ("fixed", ["shop/tax.py"]), result["reason"]
     assert result["diff"].startswith("diff --git a/shop/tax.py b/shop/tax.py\nnew file mode 100644\n")
+
+
+def test_a_worker_that_knows_other_models_says_so(wired: Wiring, tmp_path: Path):
+    """A key may differ, an address not: what `atra.toml` says now is not what this worker read when it started."""
+    target = make_target(
+        Repository.open(small_shop(tmp_path / "shop")), wired.settings, generator="templates", budget_s=60
+    )
+    cheap = wired.settings.models["cheap"]
+
+    def warned(**changed: Any) -> list[str]:
+        models = {"cheap": cheap.model_copy(update=changed)}
+        return list(
+            as_contract(*carry_out(use(wired.settings.model_copy(update={"models": models})), target))["warnings"]
+        )
+
+    assert warned(api_key=SecretStr("another key")) == []
+    [said] = warned(base_url="http://127.0.0.1:1/v1")
+    assert said.startswith("workers know other models (cheap) than whoever asked")
