@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from atra.core.errors import NoTests, TestsHang
+from atra.core.errors import ModelUnavailable, NoTests, TestsHang
 from atra.core.runs import Ending
 from atra.llm.chat import ChatModel
 from atra.llm.records import Message, Request
@@ -19,7 +19,7 @@ from atra.meta_architect.verification import verify as prove
 from atra.repository import Repository
 from atra.sandbox.reports import TestReport
 from workers.app import app
-from workers.desks import at_desk, models_of, reply_s, reply_tokens
+from workers.desks import asked_again, at_desk, models_of, reply_s, reply_tokens
 from workers.journals import nonce_of
 from workers.task import StepFunction, Work, step_task
 from workers.workspace import Workspace, contents, left_s, proof_deadline_s, workspace
@@ -50,7 +50,12 @@ def plan(work: Work) -> tuple[Brief, Ending | None]:
         effort=known.effort,
         timeout_s=reply_s(work),
     )
-    answer = ask_for(model, asked, Outline)
+    try:
+        answer = ask_for(model, asked, Outline)
+    except ModelUnavailable as error:
+        if asked_again(work):
+            raise
+        return brief, Ending("not_written", str(error))
     outline, note = (answer.value, "") if isinstance(answer, Answer) else (None, answer.why)
     return replace(
         brief,
@@ -64,8 +69,14 @@ def plan(work: Work) -> tuple[Brief, Ending | None]:
 
 def write(work: Work) -> tuple[Done, Ending | None]:
     """Let the model write at a desk until the given tests are green, or a limit is reached."""
-    with workspace(work) as here:
-        done = _written(work, _model(work, "write"), here)
+    model = _model(work, "write")
+    try:
+        with workspace(work) as here:
+            done = _written(work, model, here)
+    except ModelUnavailable as error:
+        if asked_again(work):
+            raise
+        done = Done({}, False, str(error), 0, 0, 0.0, model.name)
     if not done.green:
         return done, Ending("not_written", f"the given tests did not turn green: {done.ended}")
     return done, None if done.files else Ending("not_written", NOTHING_CHANGED)

@@ -15,6 +15,9 @@ from workers.journals import StepJournal, masked_reply, nonce_of
 from workers.task import Work
 from workers.workspace import Workspace, left_s
 
+_ASK_TRIES = 3
+_LEAST_ASK_S = 5.0
+
 
 def at_desk(
     work: Work,
@@ -63,6 +66,11 @@ def models_of(work: Work, purpose: str) -> tuple[ChatModel, ...]:
     """Return every configured model, paid by this run as its input says; no reply is waited for once it is stopped."""
     budget_usd = work.given(Target).budget_usd
     return work.wired.models(run_id=work.run.id, purpose=purpose, budget_usd=budget_usd, stop=work.over)
+
+
+def asked_again(work: Work) -> bool:
+    """Say whether a model that did not answer is asked again by giving the step back: twice, while there is time."""
+    return work.claim.attempt < _ASK_TRIES and left_s(work) > _LEAST_ASK_S
 
 
 def reply_tokens(known: ModelSettings) -> int:

@@ -51,7 +51,7 @@ from atra.self_repair.triage import drifted
 from atra.war_room.hints import Hints
 from workers.app import app
 from workers.delivery import start_delivery
-from workers.desks import at_desk, models_of, reply_tokens
+from workers.desks import asked_again, at_desk, models_of, reply_tokens
 from workers.journals import nonce_of
 from workers.orchestrator import escalating
 from workers.recorded import from_recording, may_be_recorded
@@ -90,12 +90,6 @@ _PROMPT_TOKENS = 1000
 """About what a model is told besides the context."""
 
 _LONGEST_WHY, _LONGEST_DIFF = 500, 20_000
-
-_ASK_TRIES = 3
-"""How often a model that does not answer is asked for one sample."""
-
-_LEAST_ASK_S = 5.0
-"""What must be left of the run's time to ask it again."""
 
 _WEAK = 0.3
 """How sure a repair can be at most whose only failing test asks that a call raises nothing."""
@@ -352,7 +346,7 @@ def _sample(work: Work, model: str, template: str, here: Workspace, ask_it: Call
     try:
         return ask_it()
     except ModelUnavailable as error:
-        if work.claim.attempt < _ASK_TRIES and left_s(work) > _LEAST_ASK_S:
+        if asked_again(work):
             raise
         why = str(error)
     except ModelRejected as error:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from atra.cli.main import run as atra
 from atra.cli.outcome import as_contract, summary
+from atra.core.errors import ModelUnavailable
 from atra.core.records import to_json
 from atra.core.runs import Claim, Run, new_id
 from atra.core.settings import ModelSettings, Settings, load_settings
@@ -19,7 +20,7 @@ from atra.meta_architect.author import Brief
 from atra.repository import Repository
 from atra.wiring import Wiring, use
 from tests.targets import git, small_shop
-from tests.wires import Turn, WireServer
+from tests.wires import Status, Step, Turn, WireServer
 from workers.author import STEPS
 from workers.pipelines import author
 from workers.targets import make_target
@@ -53,14 +54,15 @@ class Play:
     """A server that outlines, and then takes these turns."""
 
     def __init__(self) -> None:
-        self.turns: list[Turn] = []
+        self.turns: list[Step] = []
+        self.outline: Step = Turn(OUTLINE)
         self.bodies: list[Body] = []
         self.server = WireServer(self.answer)
 
-    def answer(self, body: Body) -> Turn:
+    def answer(self, body: Body) -> Step:
         self.bodies.append(body)
         if "tools" not in body:
-            return Turn(OUTLINE)
+            return self.outline
         return self.turns[sum(message["role"] == "assistant" for message in body["messages"]) % len(self.turns)]
 
 
@@ -198,6 +200,24 @@ def test_the_model_that_wrote_is_named(wired: Wiring, play: Play, shop: Path):
 
     result = as_contract(wired.runs.get(run.id), wired.runs.steps(run.id))
     assert (result["status"], result["generator"]) == ("written", "model/cheap")
+
+
+@pytest.mark.parametrize("away", ["plan", "write"])
+def test_a_model_that_stays_away_ends_it_with_its_reason(wired: Wiring, play: Play, shop: Path, away: str):
+    """The step is given back twice; the third time the run ends, and says that nobody answered."""
+    run = opened(wired, shop)
+    if away == "write":
+        run_step("plan", run.id, 0, STEPS["plan"])
+    play.turns = [Status(503, retry_after="0.01")]
+    play.outline = play.turns[0]
+    for _ in range(2):
+        with pytest.raises(ModelUnavailable):
+            run_step(away, run.id, 0, STEPS[away])
+    run_step(away, run.id, 0, STEPS[away])
+
+    ended = wired.runs.get(run.id)
+    assert ended.outcome == "not_written"
+    assert "The model cheap did not answer: status 503" in str(ended.reason)
 
 
 def test_tests_that_pass_already_ask_nobody(wired: Wiring, play: Play, shop: Path):
