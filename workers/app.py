@@ -1,12 +1,13 @@
 """The Celery application: celeryconfig's data, the settings' addresses and keys, and every task module."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init, worker_ready
+from celery.exceptions import WorkerLostError
+from celery.signals import setup_logging, task_postrun, task_prerun, task_retry, worker_process_init, worker_ready
 from kombu.exceptions import OperationalError
 
 from atra.core.errors import BrokerUnavailable
@@ -101,6 +102,14 @@ def _forget_parents_connections(**_: Any) -> None:
 def _look_for_stuck_runs(sender: Any, **_: Any) -> None:
     """A worker that starts may be the one that was missing; beat might be the one that is missing now."""
     sender.app.send_task("maintenance.sweep", expires=60)
+
+
+@task_retry.connect
+def _look_for_what_it_held(sender: Any, reason: Any, **_: Any) -> None:
+    """A process that was killed leaves its step to others, who need not wait for the next sweep."""
+    if isinstance(getattr(reason, "exc", None), WorkerLostError):
+        with suppress(OperationalError):
+            sender.app.send_task("maintenance.sweep", expires=60, retry=False)
 
 
 @task_prerun.connect

@@ -5,6 +5,7 @@ import structlog
 from atra.wiring import wiring
 from workers import scratch
 from workers.app import app
+from workers.owners import is_dead
 from workers.pipelines import send
 from workers.task import AtraTask
 
@@ -17,10 +18,12 @@ _SHORT = {"soft_time_limit": 100, "time_limit": 120, "ignore_result": True}
 def sweep() -> int:
     """Send every run again of which nothing was heard for too long, remove what the dead left; return how many runs.
 
-    Runs whose deadline has passed go on without what is missing.
+    Runs whose deadline has passed go on without what is missing. Steps of processes that died on this machine are free
+    at once; those of other machines when their leases end.
     """
     runs = wiring().runs
     runs.excuse_overdue()
+    runs.forfeit(is_dead)
     due = runs.take_due()
     for run in due:
         log.warning("run sent again", run_id=run.id, dispatches=run.dispatches)

@@ -5,8 +5,6 @@ chain, so that sending a whole chain again is always safe.
 """
 
 import contextlib
-import os
-import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +21,7 @@ from atra.core.records import from_json, to_json
 from atra.core.runs import Claim, Ending, Refusal, Run
 from atra.storage.runs import RunStore
 from atra.wiring import Wiring, wiring
+from workers.owners import this_process
 
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
@@ -143,20 +142,21 @@ StepFunction = Callable[[Work], tuple[Any, Ending | None]]
 """What a step is to its shell: from the work to its output (a record, or None) and, where the run ends, how."""
 
 
-def run_step(name: str, run_id: str, shard: int, work_on: StepFunction) -> str:
+def run_step(name: str, run_id: str, shard: int, work_on: StepFunction, *, attempts: int | None = None) -> str:
     """Claim the step, do it, settle it; return the run's id.
+
+    Args:
+        attempts: how often it may be tried, where that is less often than the settings allow.
 
     Raises:
         Ignore: this copy of the message has nothing to do, and its chain stops.
         Transient: the step was given back and is worth another try.
     """
     wired = wiring()
-    settings = wired.settings
     structlog.contextvars.bind_contextvars(run_id=run_id, step=name, shard=shard)
-    owner = f"{socket.gethostname()}:{os.getpid()}"
-    claim = wired.runs.claim(
-        run_id, name, shard, owner=owner, lease_s=settings.lease_s, max_attempts=settings.max_attempts
-    )
+    settings = wired.settings
+    tries = min(attempts or settings.max_attempts, settings.max_attempts)
+    claim = wired.runs.claim(run_id, name, shard, owner=this_process(), lease_s=settings.lease_s, max_attempts=tries)
     if isinstance(claim, Refusal):
         if claim.why in {"settled", "ended"}:
             return run_id
@@ -204,15 +204,18 @@ def _facts(error: Exception, name: str) -> dict[str, Any]:
     return as_facts(error)
 
 
-def step_task(app: Celery, kind: str, name: str, work_on: StepFunction, **limits: int) -> Task:
+def step_task(
+    app: Celery, kind: str, name: str, work_on: StepFunction, *, attempts: int | None = None, **limits: int
+) -> Task:
     """Make the Celery task of one step of a kind of run.
 
     Args:
+        attempts: how often the step may be tried, where that is less often than the settings allow.
         limits: `soft_time_limit` and `time_limit` in seconds, where the application's own do not fit.
     """
 
     def run(run_id: str, shard: int = 0) -> str:
-        return run_step(name, run_id, shard, work_on)
+        return run_step(name, run_id, shard, work_on, attempts=attempts)
 
     run.__doc__ = work_on.__doc__
     return app.task(run, base=AtraTask, name=f"{kind}.{name}", **limits)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import structlog
-from atra.war_room.voices import Brief, Spoken, Terms, answer_peers, claims_of, find_options, judge, speak
 
 from atra.core.clock import utc_now
 from atra.core.errors import AtraError, BudgetSpent, LeaseLost, ModelUnavailable
 from atra.core.records import from_json, to_json
+from atra.core.redaction import CodeRedactor
 from atra.core.runs import OVERDUE, Ending, Opening
 from atra.llm.chat import ChatModel
 from atra.meta_architect.context import tell
@@ -31,6 +31,7 @@ from atra.war_room.experts.registry import EXPERTS
 from atra.war_room.hints import HintedPatch, Hints, hints_of
 from atra.war_room.records import Ballot, Decision, Option, Tally
 from atra.war_room.seats import HINTS, ROOM, Agenda, Seat, asked_of, repair_after
+from atra.war_room.voices import Brief, Spoken, Terms, answer_peers, claims_of, find_options, judge, speak
 from workers.app import app
 from workers.cases import case_of
 from workers.desks import reply_tokens
@@ -44,8 +45,10 @@ log = structlog.get_logger(__name__)
 _ASK_TRIES = 3
 """How often a model that does not answer is asked for one ballot."""
 
-_PROMPT_TOKENS = 2000
-"""About what a model is told besides the evidence."""
+_PROMPT_TOKENS = 6000
+"""What a model is told at most besides the evidence: instructions, options, its own ballot and what others found."""
+
+_LEAST_TOKENS = 1000  # of evidence; a model that cannot hold that says so itself
 
 _REASON = 500  # characters of why a seat abstains
 
@@ -171,7 +174,7 @@ def convene(work: Work) -> tuple[Agenda | Concluded, Ending | None]:
     options = {option.id: option.text for option in agenda.options[:20]}
     room.say("opened", {"question": room.asked.question, "seats": seats, "options": options, "notes": room.asked.notes})
     if not room.asked.seats:
-        why = "; ".join(room.asked.notes) or "no expert can speak on this"
+        why = "no expert has anything to go by"
     if why:
         nothing = tally(agenda.options, (), max(1, len(seats)))
         return _ended(room, agenda, Decision("no_consensus", None, why, nothing), ())
@@ -182,7 +185,7 @@ def hear(work: Work) -> tuple[Heard, None]:
     """Let one seat look at the evidence, alone, and cast its ballot."""
     room = Room(work)
     seat = room.asked.seats[work.claim.shard]
-    return _cast(room, seat, 1, lambda: _blind(room, seat)), None
+    return _cast(room, seat, 1, lambda: blind(room, seat)), None
 
 
 def weigh(work: Work) -> tuple[Weighed | Concluded, Ending | None]:
@@ -282,7 +285,7 @@ def _cast(room: Room, seat: Seat, number: int, speak_up: Callable[[], Spoken]) -
             log.exception("a seat failed", expert=seat.expert)
             spoken = replace(spoken, ballot=_abstained(seat, number, f"{type(error).__name__}: {error}"))
         ballot = sound(spoken.ballot, {option.id for option in room.agenda.options})
-        kept = work.wired.rooms.cast(work.run.id, from_json(Ballot, work.wired.redactor.value(to_json(ballot))))
+        kept = work.wired.rooms.cast(work.run.id, _masked(work, ballot))
         room.say("ballot", _told(kept))
     return Heard(seat.expert, kept.late, kept.abstained, "", spoken.calls, spoken.tokens, spoken.cost_usd)
 
@@ -290,6 +293,12 @@ def _cast(room: Room, seat: Seat, number: int, speak_up: Callable[[], Spoken]) -
 def _abstained(seat: Seat, number: int, why: str) -> Ballot:
     why = why[:_REASON] or "it said nothing"
     return Ballot(seat.expert, seat.department, seat.kind, abstained=why, round=number)
+
+
+def _masked(work: Work, ballot: Ballot) -> Ballot:
+    """Mask secrets; in a patch by the rules for code, which leave `token = lexer.next()` alone."""
+    told = from_json(Ballot, work.wired.redactor.value(to_json(replace(ballot, patch=""))))
+    return replace(told, patch=work.wired.settings.redactor(CodeRedactor).text(ballot.patch))
 
 
 def _told(ballot: Ballot) -> dict[str, object]:
@@ -308,7 +317,7 @@ def _told(ballot: Ballot) -> dict[str, object]:
     return {name: value for name, value in told.items() if value not in ("", [], {}, False)}
 
 
-def _blind(room: Room, seat: Seat) -> Spoken:
+def blind(room: Room, seat: Seat) -> Spoken:
     """Return what the seat says before it knows what anybody else says."""
     if seat.kind == "model":
         model = room.model(seat)
@@ -329,10 +338,10 @@ def _again(room: Room, seat: Seat, own: Ballot) -> Spoken:
 def _brief(room: Room, options: tuple[Option, ...]) -> Brief:
     """Return what every model of the room is told."""
     asked, nonce = room.asked, secrets.token_hex(6)
-    if asked.task == "question":
-        return Brief.on_question(asked.question, options, asked.context, nonce)
     known = min(room.work.wired.settings.models.values(), key=lambda one: one.context_tokens)
-    tokens = known.context_tokens - 2 * reply_tokens(known) - _PROMPT_TOKENS
+    tokens = max(_LEAST_TOKENS, known.context_tokens - 2 * reply_tokens(known) - _PROMPT_TOKENS)
+    if asked.task == "question":
+        return Brief.on_question(asked.question, options, asked.context, nonce, tokens=tokens)
     found = room.work.output_of("reproduce", Reproduction)
     with workspace(room.work) as here:
         sources = here.sources(python_files(here))
@@ -440,6 +449,9 @@ def _expired(room: Room) -> bool:
     return any(output.get("excused") == OVERDUE for output in outputs)
 
 
+_ATTEMPTS = {"hear": 2, "answer": 2}
+"""A seat whose process dies twice is done without: the others do not wait for what kills it."""
+
 STEPS: dict[str, StepFunction] = {
     "reproduce": reproduce,
     "convene": convene,
@@ -450,4 +462,6 @@ STEPS: dict[str, StepFunction] = {
     "settle": settle,
 }
 
-TASKS = {name: step_task(app, "war_room", name, work_on) for name, work_on in STEPS.items()}
+TASKS = {
+    name: step_task(app, "war_room", name, work_on, attempts=_ATTEMPTS.get(name)) for name, work_on in STEPS.items()
+}

@@ -230,7 +230,7 @@ def _watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
     until = time.monotonic() + asked_of(run.input).deadline_s + _GRACE_S
     try:
         for told in _posts(wired, run.id):
-            if told is not None and not quiet:
+            if told is not None and told.kind != "decision" and not quiet:
                 _print_post(told)
             run = wired.runs.get(run.id)
             if run.state == "ended":
@@ -270,7 +270,8 @@ def _follow(room: str, *, as_json: bool) -> None:
             heard_at = time.monotonic()
             for told in _posts(wired, run.id):
                 if told is not None:
-                    _print_post(told)
+                    if told.kind != "decision":  # the minutes, which follow, tell it
+                        _print_post(told)
                     continue
                 try:
                     run = wired.runs.get(run.id)
@@ -388,7 +389,7 @@ def _ballot(ballot: Ballot) -> dict[str, Any]:
 def _row(ballot: Ballot) -> tuple[str, ...]:
     first = ballot.ranking[0] if ballot.ranking else "-"
     sure = f"{ballot.probability:.2f}" if ballot.ranking and ballot.kind != "person" else ""
-    evidence = "; ".join(_cited(one.text, one.reference) for one in ballot.evidence[:2])
+    evidence = "; ".join(_cited(one.text, one.reference) for one in ballot.evidence[:1])
     vetoes = "; ".join(f"vetoes {one}: {why}" for one, why in ballot.vetoes.items())
     late = "late, not counted" if ballot.late else ""
     why = "; ".join(filter(None, (late, ballot.abstained and f"no opinion: {ballot.abstained}", vetoes, evidence)))
@@ -417,5 +418,3 @@ def _print_post(post: Post) -> None:
     elif post.kind == "weighed":
         again = "; the models answer one another" if said.get("exchange") else ""
         err.print(f"[dim]weighed: {plain(said.get('counted'))} opinions, margin {plain(said.get('margin'))}{again}[/]")
-    elif post.kind == "decision":
-        err.print(f"[dim]{plain(said.get('outcome'))}: {plain(said.get('reason', ''))}[/]", soft_wrap=True)

@@ -4,7 +4,7 @@ All instants are the database's (`clock_timestamp()`), so a worker whose clock j
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Interval, Row, and_, cast, exists, func, or_, select, update
@@ -156,6 +156,23 @@ class RunStore:
             ).one()
             _set_due(db, run_id, _first_lease_end(run_id))
         return Claim(_run(run_row), name, shard, taken.attempt, taken.fence, step.excusable)
+
+    def forfeit(self, is_dead: Callable[[str], bool]) -> int:
+        """End the leases of dead owners, so that their steps can be claimed at once; return how many there were.
+
+        Args:
+            is_dead: whether an owner, as it was named when it claimed, is known to be dead.
+        """
+        held = and_(steps.c.state == "leased", steps.c.lease_until > _now)
+        of_open = select(steps.c.owner).join(runs, and_(runs.c.id == steps.c.run_id, runs.c.state == "open"))
+        with transaction(self._engine) as db:
+            dead = [owner for owner in db.execute(of_open.where(held).distinct()).scalars() if owner and is_dead(owner)]
+            if not dead:
+                return 0
+            ended = update(steps).where(held, steps.c.owner.in_(dead)).values(lease_until=_now)
+            ids = list(db.execute(ended.returning(steps.c.run_id)).scalars())
+            db.execute(update(runs).where(runs.c.id.in_(ids), runs.c.state == "open").values(due_at=_now))
+        return len(ids)
 
     def heartbeat(self, claim: Claim, lease_s: float, progress: Mapping[str, Any] | None = None) -> Pulse:
         """Extend the lease and write down how far the work is; learn whether it is still ours and still wanted."""

@@ -34,7 +34,6 @@ _QUESTION = 4000
 _RANKED = 20  # of its first ranking a model is shown so many
 _LISTED = 4000  # characters of the list of options; a room on code may have thousands
 _FOUND = 6000  # of what the others found
-_CONTEXT = 60_000  # of the files that go with a question: what a model of 32 768 tokens has room for
 _LINES = re.compile(r":\d{1,7}(?:-\d{1,7})?\Z")
 
 T = TypeVar("T")
@@ -58,9 +57,15 @@ class Brief:
     nonce: str
 
     @classmethod
-    def on_question(cls, question: str, options: tuple[Option, ...], context: Mapping[str, str], nonce: str) -> "Brief":
-        """Return the brief of a free question with its files, each with numbered lines, all getting the same room."""
-        room = _CONTEXT // max(1, len(context))
+    def on_question(
+        cls, question: str, options: tuple[Option, ...], context: Mapping[str, str], nonce: str, *, tokens: int = 20_000
+    ) -> "Brief":
+        """Return the brief of a free question with its files, each with numbered lines, all getting the same room.
+
+        Args:
+            tokens: about how many the files may take, three characters each.
+        """
+        room = 3 * tokens // max(1, len(context))
         files = (framed(nonce, f"file {name}", _shortened(_numbered(text), room)) for name, text in context.items())
         return cls("question", question, options, "\n".join(files), tuple(context), nonce)
 

@@ -137,6 +137,17 @@ def test_two_of_five_dead_and_the_rest_decides(around: Around):
     assert sum("excused" in output for output in heard) == 2
 
 
+def test_nobody_waits_for_the_lease_of_a_seat_that_was_killed(around: Around):
+    """The worker's own machine knows that the process is dead; twice, and the room goes on without it."""
+    patient = around.settings.model_copy(update={"lease_s": 600, "sweep_s": 300, "patience_s": 600, "max_attempts": 5})
+    around.settings, around.wired, around.app = patient, use(patient), make_app(patient)
+    with workers(patient, around.folder, {"history": "die"}) as marks:
+        run = around.ended(around.open(600))
+
+    assert (run.outcome, around.wired.rooms.decision(run.id).tally.counted) == ("decided", 4)
+    assert len([mark for mark in marks.iterdir() if mark.name.startswith("history")]) == 2
+
+
 def test_three_of_five_dead_and_a_person_is_asked(around: Around):
     """Two opinions are no quorum; nothing is decided, no repair begins, nothing in the repository changes."""
     before = git(around.repository, "for-each-ref")

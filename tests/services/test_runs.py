@@ -9,7 +9,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from atra.core.clock import utc_now
 from atra.core.errors import AmbiguousRun, LeaseLost, RunConflict, UnknownRun
-from atra.core.runs import Claim, Ending, Plan, Refusal, new_id
+from atra.core.runs import Claim, Ending, Opening, Plan, Refusal, new_id
 from atra.core.settings import Settings
 from atra.self_repair.records import Report
 from atra.storage.database import connect, transaction
@@ -219,6 +219,50 @@ def test_a_killed_workers_run_is_due_when_its_lease_ends(store: RunStore, run):
     time.sleep(0.3)
 
     assert run.id in {due.id for due in patient.take_due()}
+
+
+def test_what_a_dead_owner_held_is_free_at_once(store: RunStore, run):
+    """And nothing else: the run is due, the step can be claimed, and the dead one's fence settles nothing."""
+    do(store, run, "first")
+    living, dead = claim(store, run, "try", 0), claim(store, run, "try", 1)
+    other = store.claim(run.id, "try", 1, owner="other", lease_s=30, max_attempts=5)
+    with transaction(store._engine) as db:
+        db.execute(text("UPDATE steps SET owner = 'the dead one' WHERE name = 'try' AND shard = 1"))
+
+    assert (other, store.forfeit(lambda owner: owner == "the dead one")) == (Refusal("leased"), 1)
+    assert [one.id for one in store.take_due()] == [run.id]
+    assert claim(store, run, "try", 0) == Refusal("leased")
+    assert isinstance(claim(store, run, "try", 1), Claim)
+    with pytest.raises(LeaseLost):
+        store.settle(dead, None)
+    store.settle(living, None)
+    assert store.forfeit(lambda owner: True) == 1
+    assert store.forfeit(lambda owner: True) == 0
+
+
+def test_a_run_opens_the_next_one_with_its_end(store: RunStore, run, failure_id: str):
+    """Both or neither: a stale fence opens nothing, and an open run on the same failure is enough."""
+
+    def ending() -> Ending:
+        return Ending("not_fixed", "no idea", Opening(next_id, PLAN, {"asked": 1}, failure_id))
+
+    next_id, taken = new_id("m"), claim(store, run, lease_s=0.1)
+    time.sleep(0.2)
+    mine = claim(store, run)
+    with pytest.raises(LeaseLost):
+        store.settle(taken, None, ending())
+    with pytest.raises(UnknownRun):
+        store.get(next_id)
+
+    store.settle(mine, None, ending())
+
+    assert (store.get(run.id).state, store.get(next_id).failure_id) == ("ended", failure_id)
+    assert len(store.steps(next_id)) == 4
+    another, next_id = store.open(new_id("r"), PLAN, {}), new_id("m")
+    store.settle(claim(store, another), None, ending())
+    assert store.get(another.id).outcome == "not_fixed"
+    with pytest.raises(UnknownRun):
+        store.get(next_id)
 
 
 def test_a_dead_shard_is_not_hidden_by_one_that_lives(store: RunStore, run):
