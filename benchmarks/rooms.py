@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         heard.append(hear(one, one.package in fitting))
         print(f"\r[{number}/{len(known)}] {one.id[:80]:<80}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    learned = _records([one for one in heard if one.fitting])
+    learned = records_of([one for one in heard if one.fitting])
     console = results.console()
     totals: dict[str, Any] = {"weights": weights(learned), "halves": {}}
     for name, half in (("fitting", True), ("reporting", False)):
@@ -119,7 +119,7 @@ def halves(known: Sequence[Known]) -> frozenset[str]:
     return frozenset(name for names in named for name in names[1::2])
 
 
-def _records(heard: Sequence[Heard], liar: str = "") -> dict[str, Record]:
+def records_of(heard: Sequence[Heard], liar: str = "") -> dict[str, Record]:
     """Return each expert's record over these bugs, with one of them lying throughout if a name is given."""
     records: dict[str, Record] = {}
     for one in heard:
@@ -138,7 +138,7 @@ def rows_of(half: Sequence[Heard], heard: Sequence[Heard], learned: Mapping[str,
     for title, told in (("plain vote", False), ("room", True)):
         liars = {}
         for name in speaking:
-            known_liar = weights(_records([one for one in heard if one.fitting], name)) if told else None
+            known_liar = weights(records_of([one for one in heard if one.fitting], name)) if told else None
             liars[name] = _room(name, half, _with_liar(name, known_liar))
         worst = min(liars, key=lambda name: (liars[name]["top_1"], liars[name]["top_3"], name))
         rows.append({**liars[worst], "who": f"{title}, worst liar ({worst})"})

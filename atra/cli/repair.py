@@ -148,12 +148,12 @@ def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
                 if run.state == "open":
                     time.sleep(_POLL_S)
     except KeyboardInterrupt as interrupt:
-        raise Interrupted(_stopped(wired, run)) from interrupt
+        raise Interrupted(stopped(wired, run)) from interrupt
     return run
 
 
-def _stopped(wired: Wiring, run: Run) -> Run:
-    """Cancel the run and return it as it ended; where that takes long, or at another interrupt, as it is."""
+def stopped(wired: Wiring, run: Run) -> Run:
+    """Cancel a run that is waited for and return it as it ended; where that takes long, or at another interrupt, as it is."""
     wired.runs.cancel(run.id)
     err.print(f"cancelled run {run.id}")
     until = time.monotonic() + wired.settings.lease_s

@@ -11,6 +11,7 @@ import typer
 
 from atra.cli.console import err, out, plain, print_json, table
 from atra.cli.outcome import as_contract, leave, print_outcome, status
+from atra.cli.repair import Interrupted, stopped
 from atra.cli.repair import watch as watch_repair
 from atra.cli.session import with_database, with_stack
 from atra.core.errors import AtraError, BadInput, BrokerUnavailable, DatabaseUnavailable, UnknownRun
@@ -30,6 +31,7 @@ KIND = "war_room"
 _LARGEST_CONTEXT = 200_000  # characters of all files together
 _MOST_OPTIONS = 20
 _LONGEST_TEXT = 4000
+_LISTED = 8  # options that are told at the opening
 _GRACE_S = 120.0
 _OUTAGE_S = 60.0
 _WAIT_S = 0.5
@@ -174,6 +176,9 @@ def print_room(minutes: Minutes) -> None:
     """Print a room's minutes: who said what, what was decided, who disagreed."""
     run, decision = minutes.run, minutes.decision
     texts = {option.id: option.text for option in minutes.agenda.options} if minutes.agenda else {}
+    if asked_of(run.input).task == "question":
+        for id_, text in texts.items():
+            out.print(f"[bold]{plain(id_)}[/] {plain(text)}", soft_wrap=True)
     if minutes.ballots:
         rows = table("expert", "round", "first choice", "sure", "why")
         for ballot in minutes.ballots:
@@ -188,6 +193,8 @@ def print_room(minutes: Minutes) -> None:
     else:
         why = (decision.reason if decision else run.reason) or ""
         out.print(f"[bold yellow]{told}[/]: {plain(why)}", soft_wrap=True)
+    if decision and decision.rounds > 1:
+        out.print(f"the models answered one another: {decision.changed_votes} changed their first choice")
     for dissent in decision.dissent if decision else ():
         why = f": {dissent.evidence[0].text}" if dissent.evidence else ""
         out.print(
@@ -225,6 +232,7 @@ def _watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
     """Print what is said in the room until it ends, and return it as it ended; an interrupt cancels it.
 
     Raises:
+        Interrupted: by Ctrl-C; the room was asked to stop.
         AtraError: it took far longer than its deadline.
     """
     until = time.monotonic() + asked_of(run.input).deadline_s + _GRACE_S
@@ -237,10 +245,8 @@ def _watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
                 break
             if time.monotonic() > until:
                 raise AtraError(f"room {run.id} has not ended; `atra show {run.id}` says how far it is")
-    except KeyboardInterrupt:
-        wired.runs.cancel(run.id)
-        err.print(f"cancelled room {run.id}")
-        raise
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(stopped(wired, run)) from interrupt
     return run
 
 
@@ -406,6 +412,9 @@ def _print_post(post: Post) -> None:
     if post.kind == "opened":
         seats = ", ".join(str(seat.get("expert")) for seat in said.get("seats", []) if isinstance(seat, Mapping))
         err.print(f"[dim]asked:[/] {plain(said.get('question', ''))}  [dim]{plain(seats)}[/]", soft_wrap=True)
+        options = said.get("options")
+        for id_, text in options.items() if isinstance(options, Mapping) and len(options) <= _LISTED else ():
+            err.print(f"  [bold]{plain(id_)}[/] {plain(text)}", soft_wrap=True)
     elif post.kind == "ballot":
         ranking = said.get("ranking") or []
         first = ranking[0] if ranking else f"no opinion, {said.get('abstained', '')}"
