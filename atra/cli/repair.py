@@ -153,7 +153,7 @@ def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
 
 
 def stopped(wired: Wiring, run: Run) -> Run:
-    """Cancel a run that is waited for and return it as it ended; where that takes long, or at another interrupt, as it is."""
+    """Cancel a run that is waited for; return it as it ended or, after long or at another interrupt, as it is."""
     wired.runs.cancel(run.id)
     err.print(f"cancelled run {run.id}")
     until = time.monotonic() + wired.settings.lease_s
