@@ -31,8 +31,8 @@ TASKS = {
 }  # fmt: skip
 
 COMMANDS = {
-    "repair", "author", "migrate-target", "war-room", "runs", "show", "cancel", "revert", "report", "failures", "up", "status",
-    "doctor", "demo",
+    "repair", "author", "migrate-target", "war-room", "runs", "show", "cancel", "revert", "report", "failures",
+    "up", "status", "doctor", "demo",
 }  # fmt: skip
 
 
