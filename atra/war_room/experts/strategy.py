@@ -9,6 +9,7 @@ from atra.war_room.records import Advice, Ballot, Evidence
 _LEAST = 3  # repairs that held; fewer say nothing
 _SAME_ERROR = 3.0  # how much more a repair counts that answered the same type of error
 _SHARPNESS = 1.0
+_LITTLE_SEARCH = 0.15  # the share of the time that the search gets where models fixed most of the like
 
 
 def speak(case: Case) -> Ballot:
@@ -44,7 +45,10 @@ def _said(held: list[PastRepair], region: Region) -> str:
 
 
 def _advice(case: Case, errors: set[str]) -> Advice:
-    """Return the templates and the generator with the most fixes that held on the same errors, less those that fell."""
+    """Return the templates and the generator with the most fixes that held on the same errors, less those that fell.
+
+    Where that is a model, it is also advised to spend little on the search.
+    """
     like = [repair for repair in case.past if repair.error_type in errors]
     templates, generators = Counter[str](), Counter[str]()
     for repair in like:
@@ -54,4 +58,6 @@ def _advice(case: Case, errors: set[str]) -> Advice:
         (name for name, balance in templates.items() if name and balance > 0), key=lambda n: (-templates[n], n)
     )
     makers = sorted((name for name, balance in generators.items() if balance > 0), key=lambda n: (-generators[n], n))
-    return Advice(templates=tuple(best), generator=makers[0] if makers else "")
+    maker = makers[0] if makers else ""
+    settings = {"search_share": _LITTLE_SEARCH} if maker.startswith("model/") else {}
+    return Advice(templates=tuple(best), generator=maker, settings=settings)

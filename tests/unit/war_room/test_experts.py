@@ -308,6 +308,16 @@ def test_strategy_knows_where_fixes_landed():
     assert ballot.ranking[0] == ROUNDED
     assert ballot.evidence[0].text == "2 fixes that held are in its file, 1 of them here"
     assert (ballot.advice.templates, ballot.advice.generator) == (("operators",), "templates")
+    assert ballot.advice.settings == {}
+
+
+def test_strategy_spares_the_search_what_models_fixed():
+    """Where a model made most of what held on this error, it is asked first and the search gets little time."""
+    past = (PastRepair("AssertionError", "one-shot", "shop/money.py", True, "model/x"),) * 3
+
+    advice = strategy.speak(case(past=past)).advice
+
+    assert (advice.generator, advice.settings) == ("model/x", {"search_share": 0.15})
 
 
 def test_strategy_needs_some_history():
