@@ -11,6 +11,9 @@ from workers.workspace import Workspace, python_files
 MOST_OPTIONS = 100
 """Regions that a room decides among; where failing tests ran more, the most suspect ones."""
 
+MOST_FILES = 1500
+"""Files of code in a case; of a larger repository only those that a test ran."""
+
 
 def case_of(work: Work, here: Workspace, question: str, options: tuple[Region, ...] | None = None) -> Case:
     """Return the case of the run's failure.
@@ -20,10 +23,15 @@ def case_of(work: Work, here: Workspace, question: str, options: tuple[Region, .
     """
     found = work.output_of("reproduce", Reproduction)
     paths = python_files(here)
-    code = here.sources(tuple(path for path in paths if not is_test(path)))
-    ran = {path for lines in found.lines.values() for path in lines} & code.keys()
-    failing = {result.id.partition("::")[0] for result in found.failing}
-    told = (path for path in paths if is_test(path) and (path in failing or path.endswith("conftest.py")))
+    hit = {path for lines in found.lines.values() for path in lines}
+    known = [path for path in paths if not is_test(path)]
+    if len(known) > MOST_FILES:
+        seen = hit | set(found.passing_hits)
+        known = sorted((path for path in known if path in seen), key=lambda path: path not in hit)[:MOST_FILES]
+    code = here.sources(tuple(known))
+    ran = hit & code.keys()
+    failing = tuple({f"/{result.id.partition('::')[0]}" for result in found.failing})  # below where the tests are run
+    told = (path for path in paths if is_test(path) and f"/{path}".endswith((*failing, "/conftest.py")))
     logged = here.repository.log(here.target.revision)
     case = Case(
         question=question,
