@@ -220,7 +220,7 @@ def test_a_seat_whose_model_fails_abstains(wired: Wiring, play: Play, step: Step
 
 def test_a_ballot_that_was_cast_is_not_paid_again(wired: Wiring, play: Play):
     """The worker died between the ballot and the settling of its step."""
-    play.says = lambda body: vote("a")
+    play.says = lambda body: vote("b")
     opening = room_on_question(wired, "What now?", run_id=new_id(PREFIX), options=["go", "stay"])
     run = wired.runs.open(opening.run_id, opening.plan, opening.given)
     run_step("convene", run.id, 0, war_room.convene)
@@ -361,7 +361,7 @@ def test_a_model_that_obeys_the_repository_gains_nothing(wired: Wiring, play: Pl
 
 
 def test_a_veto_keeps_the_next_repair_away(wired: Wiring, play: Play, tmp_path: Path):
-    """Money that no passing test watches is not touched by the repair that the room starts; the other place is tried."""
+    """Money that no passing test watches is not touched by the repair that the room starts, another place is."""
     paid = {
         "payments.py": "def charge(x):\n    return x + 0\n",
         "shop.py": "from payments import charge\n\n\ndef due(x):\n    return charge(x) - 1\n",
