@@ -3,8 +3,8 @@
     python -m benchmarks.leads --cases FOLDER --packages FOLDER [--most N] [--json FILE]
 
 The cases are the mutants of `benchmarks.collect`, their originals the source distributions they were made of. No test
-is run: a candidate is right where it makes of the mutant's file what the original is, as a tree. What no template makes
-within the first N candidates under any order is left out of the medians and counted.
+is run: a candidate is right where it makes of the mutant's file what the original is, as a tree. Bugs whose repair no
+order brings within the first N candidates are left out; in the means what one order does not bring counts as N.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -34,7 +34,7 @@ from benchmarks.cases import Known
 from benchmarks.rooms import Heard, halves, hear, lying, records_of
 
 _NEAR = 6  # lines between a candidate's statement and the mutant's line, for statements span lines
-COLUMNS = ("who", "found", "median", "first_100", "fewer", "more")
+COLUMNS = ("who", "found", "median", "mean", "first_100", "fewer", "more")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,15 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows.append({"bug": one.known.id, **_counts(one, original, heard, options.most)})
             print(f"\r[{number}/{len(reported)}] {one.known.id[:80]:<80}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    totals = totals_of(rows)
+    totals = totals_of(rows, options.most)
     results.console().print(results.table("candidates before the right patch", totals, COLUMNS))
     facts = {**results.about(datetime.now(UTC)), "most": options.most, "bugs": len(rows)}
     results.write(options.json, facts, {"rows": totals}, rows)
     return 0
 
 
-def totals_of(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return, per adviser, how often the right patch came, where, and how often sooner or later than by nobody's."""
+def totals_of(rows: Sequence[Mapping[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Return, per adviser, how often the right patch came and where, and how often sooner or later than by nobody."""
     advisers = [name for name in rows[0] if name != "bug"]
     reached = [row for row in rows if any(row[name] is not None for name in advisers)]
     totals = []
@@ -72,6 +72,7 @@ def totals_of(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "who": name,
                 "found": len(places),
                 "median": median(places) if places else None,
+                "mean": round(mean(min(row[name] or most, most) for row in reached)),
                 "first_100": sum(place <= 100 for place in places),
                 "fewer": sum(mine < theirs for mine, theirs in pairs),
                 "more": sum(mine > theirs for mine, theirs in pairs),
@@ -85,7 +86,8 @@ def _counts(one: Heard, original: str, heard: Sequence[Heard], most: int) -> dic
     learned = weights(records_of([other for other in heard if other.fitting]))
     found: dict[str, int | None] = {"nobody": _place_of(one, original, (), most)}
     for ballot in one.ballots:
-        found[ballot.expert] = _place_of(one, original, _leads(one, [ballot], {}, 1), most)
+        alone = _leads(one, [ballot], {}, 1)
+        found[ballot.expert] = _place_of(one, original, alone, most) if alone else found["nobody"]
     seats = len(one.ballots)
     found["plain vote"] = _place_of(one, original, _leads(one, one.ballots, {}, seats), most)
     found["room"] = _place_of(one, original, _leads(one, one.ballots, learned, seats), most)

@@ -11,7 +11,7 @@ _PLACES = 10
 
 @dataclass(frozen=True)
 class HintedPlace:
-    """Lines of a file to look at. `score` in [0, 1] is the room's, larger is more suspect."""
+    """Lines of a file to look at. `score` is 1 for the place that the room put first, 1/2 for the second, and so on."""
 
     path: str
     first: int
@@ -83,6 +83,6 @@ def _places(decision: Decision, known: Mapping[str, Region], vetoed: set[str]) -
     order = dict.fromkeys([*first, *decision.tally.order])
     wanted = [known[id_] for id_ in order if id_ in known and id_ not in vetoed]
     return tuple(
-        HintedPlace(region.path, region.first, region.last, round(decision.tally.scores.get(region.id, 0.0), 4))
-        for region in wanted[:_PLACES]
+        HintedPlace(region.path, region.first, region.last, round(1 / rank, 4))
+        for rank, region in enumerate(wanted[:_PLACES], 1)
     )

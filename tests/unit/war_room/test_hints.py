@@ -21,14 +21,14 @@ def hints(room: list[Ballot], **weights: float) -> Hints:
 
 
 def test_places_in_the_rooms_order():
-    """The decided region is first, with its lines and the room's score."""
+    """The decided region is first, with its lines; what comes second counts half."""
     found = hints([ballot("a", ROUNDED, TOTAL), ballot("b", ROUNDED, INIT), ballot("c", TOTAL, ROUNDED)])
 
     assert [(place.path, place.first, place.last) for place in found.places[:2]] == [
         ("shop/money.py", 1, 4),
         ("shop/cart.py", 10, 12),
     ]
-    assert found.places[0].score == 1.0
+    assert [place.score for place in found.places[:2]] == [1.0, 0.5]
     assert found.forbidden == ()
 
 
