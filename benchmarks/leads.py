@@ -1,6 +1,6 @@
 """How many candidates stand before the right patch when a repair follows a room's hints, one expert's, or nobody's.
 
-    python -m benchmarks.leads --cases FOLDER --packages FOLDER [--most N] [--json FILE]
+    python -m benchmarks.leads --cases FOLDER --packages FOLDER [--half H] [--most N] [--json FILE]
 
 The cases are the mutants of `benchmarks.collect`, their originals the source distributions they were made of. No test
 is run: a candidate is right where it makes of the mutant's file what the original is, as a tree. Bugs whose repair no
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = []
     with TemporaryDirectory(prefix="atra-leads-") as work:
         folders = mutants.unpack(options.packages, Path(work))
-        reported = [one for one in heard if not one.fitting and one.known.kind == "mutant"]
+        wanted = options.half == "fitting"
+        reported = [one for one in heard if one.fitting is wanted and one.known.kind == "mutant"]
         for number, one in enumerate(reported, 1):
             original = (folders[one.known.package] / _place(one.known)[0]).read_text()
             rows.append({"bug": one.known.id, **_counts(one, original, heard, options.most)})
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(file=sys.stderr)
     totals = totals_of(rows, options.most)
     results.console().print(results.table("candidates before the right patch", totals, COLUMNS))
-    facts = {**results.about(datetime.now(UTC)), "most": options.most, "bugs": len(rows)}
+    facts = {**results.about(datetime.now(UTC)), "half": options.half, "most": options.most, "bugs": len(rows)}
     results.write(options.json, facts, {"rows": totals}, rows)
     return 0
 
@@ -137,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.leads", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", type=Path, required=True, help="a folder of cases")
     parser.add_argument("--packages", type=Path, required=True, help="the source distributions they were made of")
+    parser.add_argument("--half", choices=("reporting", "fitting"), default="reporting", help="of the packages")
     parser.add_argument("--most", type=int, default=3000, help="candidates to look at")
     parser.add_argument("--json", type=Path, default=results.FOLDER / "leads.json", help="where to write")
     return parser

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from atra.meta_architect.records import Diagnosis, Place
 
 _LIFT = 6.0
-"""How much more suspect a place becomes that a lead of score 1 names: sevenfold. Fitted by `benchmarks.leads` on the half
-of its packages that is for fitting; 15 did a little better there, and would follow a liar further."""
+"""How much more suspect a place becomes that a lead of score 1 names: sevenfold. Fitted by `benchmarks.leads --half
+fitting`; 15 did a little better there, and would follow a liar further."""
 
 
 @dataclass(frozen=True)
