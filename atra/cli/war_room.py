@@ -75,9 +75,13 @@ def war_room(
 ) -> None:
     """Ask several experts, and get one decision with its evidence and its dissent."""
     words = words or []
+    voting = words[:1] == ["vote"]
+    _check(not follow or not (words or repair), "--follow stands alone")
+    _check(voting or not (veto or reason or name), "--veto, --reason and --as belong to `atra war-room vote ROOM`")
     if follow:
         return _follow(follow, as_json=as_json)
-    if words[:1] == ["vote"] and len(words) > 1:
+    if voting:
+        _check(len(words) > 1, "name the room, and what you vote for: vote ROOM OPTION")
         return _vote(words[1], words[2:], veto, reason, name, as_json=as_json)
     if len(words) != (0 if repair else 1):
         raise BadInput("give the problem as one argument, in quotes; or --repair RUN; or vote ROOM OPTION")
