@@ -13,7 +13,7 @@ from functools import cached_property
 import structlog
 
 from atra.core.clock import utc_now
-from atra.core.errors import AtraError, BudgetSpent, LeaseLost, ModelUnavailable
+from atra.core.errors import AtraError, BudgetSpent, LeaseLost, ModelUnavailable, Transient
 from atra.core.records import from_json, to_json
 from atra.core.redaction import CodeRedactor
 from atra.core.runs import OVERDUE, Ending, Opening
@@ -43,7 +43,10 @@ from workers.workspace import Workspace, python_files, workspace
 log = structlog.get_logger(__name__)
 
 _ASK_TRIES = 3
-"""How often a model that does not answer is asked for one ballot."""
+"""How often a model that does not answer is asked for options."""
+
+_SEAT_TRIES = 2
+"""How often a seat is asked for one ballot: the others do not wait for what fails or is killed twice."""
 
 _PROMPT_TOKENS = 6000
 """What a model is told at most besides the evidence: instructions, options, its own ballot and what others found."""
@@ -177,7 +180,7 @@ def convene(work: Work) -> tuple[Agenda | Concluded, Ending | None]:
         why = "no expert has anything to go by"
     if why:
         nothing = tally(agenda.options, (), max(1, len(seats)))
-        return _ended(room, agenda, Decision("no_consensus", None, why, nothing), ())
+        return _ended(room, agenda, lambda _: Decision("no_consensus", None, why, nothing), ())
     return agenda, None
 
 
@@ -265,7 +268,7 @@ def _cast(room: Room, seat: Seat, number: int, speak_up: Callable[[], Spoken]) -
     """Keep the seat's ballot of this round, once; what keeps it from having an opinion is an abstention.
 
     Raises:
-        ModelUnavailable: it may answer when it is asked again.
+        Transient: it may answer when it is asked again.
     """
     work = room.work
     kept = next((one for one in room.ballots if (one.expert, one.round) == (seat.expert, number)), None)
@@ -273,14 +276,14 @@ def _cast(room: Room, seat: Seat, number: int, speak_up: Callable[[], Spoken]) -
     if kept is None:  # else another worker died between the ballot and the settling of its step
         try:
             spoken = speak_up()
-        except ModelUnavailable as error:
-            if work.claim.attempt < _ASK_TRIES:
+        except LeaseLost:
+            raise
+        except Transient as error:
+            if work.claim.attempt < _SEAT_TRIES:
                 raise
             spoken = replace(spoken, ballot=_abstained(seat, number, str(error)))
         except BudgetSpent as spent:
             spoken = replace(spoken, ballot=_abstained(seat, number, str(spent)))
-        except LeaseLost:
-            raise
         except Exception as error:
             log.exception("a seat failed", expert=seat.expert)
             spoken = replace(spoken, ballot=_abstained(seat, number, f"{type(error).__name__}: {error}"))
@@ -383,26 +386,32 @@ def _tried(ballot: Ballot, model: str, bench: Bench, regions: tuple[Region, ...]
 
 def _conclude(room: Room) -> tuple[Concluded, Ending]:
     """Reduce the ballots to the room's decision, keep it, and end the run; hints go to the repair that follows."""
-    work, agenda, ballots = room.work, room.agenda, room.ballots
+    work, agenda = room.work, room.agenda
     proved = (output for output in work.wired.runs.outputs(work.run.id, "prove") if "excused" not in output)
     proofs = tuple(proof for output in proved for proof in from_json(Proved, output).proofs)
-    found = room.tally()
-    decision = decide(
-        agenda.options,
-        ballots,
-        len(room.asked.seats),
-        room.weights,
-        vetoers=room.vetoers(ballots),
-        judged=_judged(room, found, ballots) if len(found.tied) > 1 and not proofs else None,
-        proved=[proof.option for proof in proofs],
-        expired=_expired(room),
-    )
-    return _ended(room, agenda, decision, proofs)
+    ballots, found, expired = room.ballots, room.tally(), _expired(room)
+    judged = _judged(room, found, ballots) if len(found.tied) > 1 and not proofs else None
+
+    def reduce(ballots: list[Ballot]) -> Decision:
+        return decide(
+            agenda.options,
+            ballots,
+            len(room.asked.seats),
+            room.weights,
+            vetoers=room.vetoers(ballots),
+            judged=judged,
+            proved=[proof.option for proof in proofs],
+            expired=expired,
+        )
+
+    return _ended(room, agenda, reduce, proofs)
 
 
-def _ended(room: Room, agenda: Agenda, decision: Decision, proofs: tuple[Proof, ...]) -> tuple[Concluded, Ending]:
-    work, ballots = room.work, room.ballots
-    kept = work.wired.rooms.decide(work.run.id, decision)
+def _ended(
+    room: Room, agenda: Agenda, reduce: Callable[[list[Ballot]], Decision], proofs: tuple[Proof, ...]
+) -> tuple[Concluded, Ending]:
+    work = room.work
+    kept, ballots = work.wired.rooms.decide(work.run.id, reduce), room.ballots
     hints = hints_of(kept, ballots, agenda.regions, room.weights, room.vetoers(ballots))
     hints = replace(hints, patches=tuple(HintedPatch(proof.model, proof.after) for proof in proofs))
     said = {"outcome": kept.outcome, "option": kept.option, "reason": kept.reason, "settled_by": kept.settled_by}
@@ -449,8 +458,7 @@ def _expired(room: Room) -> bool:
     return any(output.get("excused") == OVERDUE for output in outputs)
 
 
-_ATTEMPTS = {"hear": 2, "answer": 2}
-"""A seat whose process dies twice is done without: the others do not wait for what kills it."""
+_ATTEMPTS = {"hear": _SEAT_TRIES, "answer": _SEAT_TRIES}
 
 STEPS: dict[str, StepFunction] = {
     "reproduce": reproduce,

@@ -1,10 +1,10 @@
 """What war-rooms leave behind: ballots, one decision each, and how right each expert turned out to be."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Engine, Integer, Row, and_, cast, exists, func, or_, select, text
+from sqlalchemy import Connection, Engine, Integer, Row, and_, cast, exists, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from atra.core.records import from_json, to_json
@@ -48,6 +48,8 @@ class RoomStore:
         changed = {"ballot": put.excluded.ballot, "late": put.excluded.late, "cast_at": _now}
         by_person = and_(put.excluded.ballot["kind"].astext == "person", ~put.excluded.late)
         with transaction(self._engine) as db:
+            # A decision under way is waited for, in a statement before the one that asks whether there is one.
+            db.execute(select(runs.c.id).where(runs.c.id == run_id).with_for_update(read=True, key_share=True))
             db.execute(
                 put.on_conflict_do_update(index_elements=list(ballots.primary_key), set_=changed, where=by_person)
             )
@@ -56,17 +58,24 @@ class RoomStore:
 
     def ballots(self, run_id: str) -> list[Ballot]:
         """Return every ballot of the room, in order of round and expert."""
-        query = select(ballots).where(ballots.c.run_id == run_id).order_by(ballots.c.round, ballots.c.expert)
         with transaction(self._engine) as db:
-            return [_ballot(row) for row in db.execute(query)]
+            return _ballots(db, run_id)
 
-    def decide(self, run_id: str, decision: Decision) -> Decision:
-        """Keep the room's decision unless there is one already; return the one that counts."""
-        put = insert(decisions).values(run_id=run_id, decision=to_json(decision))
+    def decide(self, run_id: str, reduce: Callable[[list[Ballot]], Decision]) -> Decision:
+        """Keep the room's decision unless there is one already; return the one that counts.
+
+        Args:
+            reduce: makes the decision of the ballots; quick, for no ballot is cast meanwhile, so that every one that is
+                kept as in time has been counted.
+        """
         with transaction(self._engine) as db:
-            db.execute(put.on_conflict_do_nothing(index_elements=[decisions.c.run_id]))
-            kept = db.execute(select(decisions.c.decision).where(decisions.c.run_id == run_id)).scalar_one()
-        return from_json(Decision, kept)
+            db.execute(select(runs.c.id).where(runs.c.id == run_id).with_for_update())
+            known = select(decisions.c.decision).where(decisions.c.run_id == run_id)
+            if (kept := db.execute(known).scalar_one_or_none()) is not None:
+                return from_json(Decision, kept)
+            decision = reduce(_ballots(db, run_id))
+            db.execute(insert(decisions).values(run_id=run_id, decision=to_json(decision)))
+        return decision
 
     def decision(self, run_id: str) -> Decision | None:
         """Return the room's decision, if there is one by now."""
@@ -152,6 +161,11 @@ class RoomStore:
                 PastRepair(row.error_type or "", row.template, row.path, row.held, row.generator)
                 for row in db.execute(query)
             )
+
+
+def _ballots(db: Connection, run_id: str) -> list[Ballot]:
+    query = select(ballots).where(ballots.c.run_id == run_id).order_by(ballots.c.round, ballots.c.expert)
+    return [_ballot(row) for row in db.execute(query)]
 
 
 def _ballot(row: Row[Any]) -> Ballot:

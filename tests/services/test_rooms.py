@@ -11,7 +11,7 @@ from atra.storage.rooms import RoomStore
 from atra.storage.runs import RunStore
 from atra.war_room.calibration import Record
 from atra.war_room.consensus import decide
-from atra.war_room.records import Ballot, Evidence, Option
+from atra.war_room.records import Ballot, Decision, Evidence, Option
 
 OPTIONS = (Option("a", "one way"), Option("b", "the other"))
 
@@ -65,7 +65,7 @@ def test_a_person_may_change_their_mind_while_the_room_is_open(runs: RunStore, r
     open_room = room(runs)
     for first in ("a", "b"):
         rooms.cast(open_room.id, Ballot("ada", "person", "person", (first,)))
-    rooms.decide(open_room.id, decide(OPTIONS, rooms.ballots(open_room.id), 1))
+    rooms.decide(open_room.id, lambda ballots: decide(OPTIONS, ballots, 1))
     rooms.cast(open_room.id, Ballot("ada", "person", "person", ("a",)))
 
     assert [(one.ranking, one.late) for one in rooms.ballots(open_room.id)] == [(("b",), False)]
@@ -76,7 +76,7 @@ def test_what_comes_too_late_is_kept_as_late(runs: RunStore, rooms: RoomStore, w
     """It is on record, and counts nowhere."""
     open_room = room(runs, deadline_s=0.000001 if why == "deadline" else 60)
     if why == "decision":
-        rooms.decide(open_room.id, decide(OPTIONS, [], 3))
+        rooms.decide(open_room.id, lambda _: decide(OPTIONS, [], 3))
     if why == "end":
         runs.cancel(open_room.id)
 
@@ -90,7 +90,9 @@ def test_one_decision_counts_whoever_comes_first(runs: RunStore, rooms: RoomStor
     wanted = [decide(OPTIONS, [ballot(first=first)], 1) for first in ("a", "b", "a", "b")]
     learned = []
     threads = [
-        threading.Thread(target=lambda one=one: learned.append(RoomStore(connect(address)).decide(open_room.id, one)))
+        threading.Thread(
+            target=lambda one=one: learned.append(RoomStore(connect(address)).decide(open_room.id, lambda _: one))
+        )
         for one in wanted
     ]
     for thread in threads:
@@ -100,6 +102,23 @@ def test_one_decision_counts_whoever_comes_first(runs: RunStore, rooms: RoomStor
 
     assert len(learned) == 4
     assert set(map(str, learned)) == {str(rooms.decision(open_room.id))}
+
+
+def test_a_ballot_is_counted_or_late(runs: RunStore, rooms: RoomStore):
+    """One that is cast while the decision is made waits for it, and is told that it came too late."""
+    open_room = room(runs)
+    late = []
+    vote = threading.Thread(target=lambda: late.append(rooms.cast(open_room.id, ballot("person:ann")).late))
+
+    def reduce(ballots: list[Ballot]) -> Decision:
+        vote.start()
+        vote.join(0.3)  # long enough for a ballot that does not wait
+        return decide(OPTIONS, ballots, 1)
+
+    decision = rooms.decide(open_room.id, reduce)
+    vote.join(20)
+
+    assert (decision.tally.counted, late) == (0, [True])
 
 
 def test_records_are_sums_of_what_was_judged(runs: RunStore, rooms: RoomStore):

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from atra.cli.war_room import as_room, minutes_of
+from atra.core.errors import DatabaseUnavailable, ModelUnavailable, Transient
 from atra.core.records import from_json
 from atra.core.runs import Opening, Run, new_id
 from atra.core.settings import ModelSettings, Settings
@@ -16,13 +17,14 @@ from atra.meta_architect.records import Verification
 from atra.repository import Repository
 from atra.war_room.records import Ballot
 from atra.war_room.seats import HINTS, PREFIX, repair_after
+from atra.war_room.voices import Spoken
 from atra.wiring import Wiring, use
 from tests.targets import git, make_repository
 from tests.wires import Status, Step, Turn, WireServer
 from workers import self_repair, war_room
 from workers.rooms import room_for, room_on_question
 from workers.targets import make_target
-from workers.task import run_step
+from workers.task import Work, run_step
 
 Body = dict[str, Any]
 KEY = "key-of-this-model"
@@ -155,6 +157,26 @@ def test_a_tie_goes_to_a_judge(wired: Wiring, play: Play):
     assert sum(seat_of(body) == "judge" for body in play.server.bodies) == 1
 
 
+def test_a_veto_that_was_counted_while_the_judge_is_asked_counts(wired: Wiring, play: Play):
+    """A person who is told that the ballot came in time is not passed over."""
+    kept = []
+
+    def says(body: Body) -> Step:
+        if seat_of(body) != "judge":
+            return vote("a", "b") if seat_of(body) in {"ML", "Risk"} else vote("b", "a")
+        room = wired.runs.recent(1)[0]
+        kept.append(wired.rooms.cast(room.id, Ballot("person:ann", "person", "person", vetoes={"a": "the contract"})))
+        return Turn(json.dumps({"working": "…", "option": "a"}))
+
+    play.says = says
+
+    told = on_question(wired, ["go", "stay"])
+
+    assert [ballot.late for ballot in kept] == [False]
+    assert (told["outcome"], told["decision"]) == ("no_consensus", None)
+    assert "a is vetoed: person:ann: the contract" in told["reason"]
+
+
 @pytest.mark.parametrize(
     "judge", [Turn("I like both."), Status(400), Turn(json.dumps({"working": "", "option": "zz"}))]
 )
@@ -216,6 +238,28 @@ def test_a_seat_whose_model_fails_abstains(wired: Wiring, play: Play, step: Step
     assert risk["abstained"]
     assert (told["decision"], told["counted"]) == ("c", 3)
     assert "1 of 4 seats gave none" in told["reason"]
+
+
+@pytest.mark.parametrize("error", [ModelUnavailable("one", "it is silent"), DatabaseUnavailable("restarted")])
+def test_a_seat_that_fails_for_now_is_asked_twice_and_says_why(wired: Wiring, error: Transient):
+    """Its abstention has the reason; the first failure costs it nothing."""
+    opening = room_on_question(wired, "What now?", run_id=new_id(PREFIX), options=["go", "stay"])
+    run = wired.runs.open(opening.run_id, opening.plan, opening.given)
+    run_step("convene", run.id, 0, war_room.convene)
+
+    def fail() -> Spoken:
+        raise error
+
+    def hear(work: Work) -> tuple[war_room.Heard, None]:
+        room = war_room.Room(work)
+        return war_room._cast(room, room.asked.seats[0], 1, fail), None
+
+    with pytest.raises(type(error)):
+        run_step("hear", run.id, 0, hear, attempts=war_room._ATTEMPTS["hear"])
+    assert wired.rooms.ballots(run.id) == []
+    run_step("hear", run.id, 0, hear, attempts=war_room._ATTEMPTS["hear"])
+
+    assert [ballot.abstained for ballot in wired.rooms.ballots(run.id)] == [str(error)]
 
 
 def test_a_ballot_that_was_cast_is_not_paid_again(wired: Wiring, play: Play):
