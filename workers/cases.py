@@ -1,5 +1,7 @@
 """From a reproduced failure to the case of its war-room: what the sandbox, git and earlier repairs tell of it."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from atra.meta_architect.localisation import diagnose, is_test
@@ -14,12 +16,17 @@ MOST_OPTIONS = 100
 MOST_FILES = 1500
 """Files of code in a case; of a larger repository only those that a test ran."""
 
+_BLAME_S = 20.0  # for all files together
 
-def case_of(work: Work, here: Workspace, question: str, options: tuple[Region, ...] | None = None) -> Case:
+
+def case_of(
+    work: Work, here: Workspace, question: str, options: tuple[Region, ...] | None = None, *, blame: bool = False
+) -> Case:
     """Return the case of the run's failure.
 
     Args:
         options: the regions to decide among, where they were chosen before.
+        blame: whether git is asked who wrote each line, which takes a while, see `_BLAME_S`.
     """
     found = work.output_of("reproduce", Reproduction)
     paths = python_files(here)
@@ -42,13 +49,19 @@ def case_of(work: Work, here: Workspace, question: str, options: tuple[Region, .
         passing=len(found.passing),
         sources=code,
         tests=here.sources(tuple(told)),
-        blame={path: here.repository.blame(here.target.revision, path) for path in sorted(ran)},
+        blame=_blame(here, sorted(ran)) if blame else {},
         commits=tuple(Commit(one.id, one.age_days, one.paths, one.subject) for one in logged),
         protected=tuple(path for path in sorted(code) if here.protected(path)),
         flaky={test: why for test, why in found.aside.items() if why.startswith("flaky")},
         past=work.wired.rooms.past(here.target.repository),
     )
     return case if options is not None else replace(case, regions=_options(case, found, here))
+
+
+def _blame(here: Workspace, paths: Sequence[str]) -> dict[str, dict[int, str]]:
+    """Return who wrote each line of these files, as far as the time goes."""
+    until = time.monotonic() + _BLAME_S
+    return {path: here.repository.blame(here.target.revision, path) for path in paths if time.monotonic() < until}
 
 
 def _options(case: Case, found: Reproduction, here: Workspace) -> tuple[Region, ...]:

@@ -163,7 +163,7 @@ def _situation(wired: Wiring, matter: Matter, rules: Rules) -> Situation:
         errors_here=len(errors),
         room_here=any(run in here for run in rooms),
         open_run=next((run.id for run in known if run.state == "open"), None),
-        open_runs=wired.runs.counts()["open"] - (ending is not None),
+        open_runs=wired.runs.count_open() - (ending is not None),
         room_ended_at=max((run.ended_at for run in rooms if run.ended_at), default=None),
         day_left_usd=_day_left_usd(wired),
         no_target=matter.no_target,

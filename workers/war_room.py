@@ -13,7 +13,7 @@ from functools import cached_property
 import structlog
 
 from atra.core.clock import utc_now
-from atra.core.errors import AtraError, BudgetSpent, LeaseLost, ModelUnavailable, Transient
+from atra.core.errors import AtraError, BudgetSpent, LeaseLost, ModelUnavailable, NoModel, Transient
 from atra.core.records import from_json, to_json
 from atra.core.redaction import CodeRedactor
 from atra.core.runs import OVERDUE, Ending, Opening
@@ -145,7 +145,11 @@ class Room:
         return self.asked.deadline_s if deadline is None else max(1.0, (deadline - utc_now()).total_seconds())
 
     def model(self, seat: Seat) -> ChatModel:
-        """Return the seat's model, or the first one where it is configured no more."""
+        """Return the seat's model, or the first one where it is configured no more.
+
+        Raises:
+            NoModel: none is configured any more.
+        """
         asked, wired = self.asked, self.work.wired
         found = wired.models(
             run_id=self.work.run.id,
@@ -153,6 +157,8 @@ class Room:
             budget_usd=asked.budget_usd,
             budget_tokens=asked.budget_tokens,
         )
+        if not found:
+            raise NoModel(f"the seat {seat.expert}")
         return next((model for model in found if model.name == seat.model), found[0])
 
     def terms(self, model: ChatModel) -> Terms:
@@ -251,15 +257,16 @@ def _agenda(room: Room) -> tuple[Agenda, str]:
         return Agenda(options, regions), "" if options else "the failing tests ran no code of the repository"
     if asked.options or not room.models:
         return Agenda(asked.options), ""
-    seat = room.models[0]
-    model = room.model(seat)
     try:
+        model = room.model(room.models[0])
         found = find_options(_brief(room, ()), model, room.terms(model))
     except BudgetSpent as spent:
         return Agenda(()), str(spent)
     except ModelUnavailable as error:
         if room.work.claim.attempt < _ASK_TRIES:
             raise
+        return Agenda(()), f"no options were given, and {error}"
+    except AtraError as error:
         return Agenda(()), f"no options were given, and {error}"
     return Agenda(found), "" if found else "no options were given, and the model that was asked for some named none"
 
@@ -327,7 +334,8 @@ def blind(room: Room, seat: Seat) -> Spoken:
         return speak(seat, _brief(room, room.agenda.options), model, room.terms(model))
     expert = next(one for one in EXPERTS if one.department == seat.expert)
     with workspace(room.work) as here:
-        case = case_of(room.work, here, room.asked.question, room.agenda.regions)
+        history = seat.expert == "history"
+        case = case_of(room.work, here, room.asked.question, room.agenda.regions, blame=history)
     return Spoken(expert.speak(case), 0, 0, 0.0)
 
 
@@ -439,12 +447,14 @@ def _judged(room: Room, found: Tally, ballots: list[Ballot]) -> str | None:
     """Return which of the tied options a judge chooses: a model that no seat of the room has, where there is one."""
     if not room.models or found.counted < found.needed:
         return None
-    names, taken = list(room.work.wired.settings.models), {seat.model for seat in room.models}
-    name = next((name for name in names if name not in taken), names[0])
-    model = room.model(Seat("judge", "judge", "model", model=name))
+    if room.work.wired.rooms.decision(room.work.run.id):  # by a worker that died before its step was settled
+        return None
+    taken = {seat.model for seat in room.models}
+    name = next((name for name in room.work.wired.settings.models if name not in taken), "")
     tied = [option for option in room.agenda.options if option.id in found.tied]
     claims = claims_of(ballots, without="", seed=room.work.run.id)
     try:
+        model = room.model(Seat("judge", "judge", "model", model=name))
         return judge(_brief(room, tuple(tied)), model, room.terms(model), tied, claims).option
     except (AtraError, BudgetSpent) as error:
         log.warning("no judge", error=str(error))

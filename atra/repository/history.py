@@ -22,7 +22,8 @@ class Logged:
 def log(git: Git, revision: str, n: int) -> tuple[Logged, ...]:
     """Return the last n commits along the first parents, newest first; ages count back from the newest."""
     try:
-        said = text_of(git.run("rev-list", f"--max-count={n}", "--first-parent", "--format=%ct %s", revision))
+        options = (f"--max-count={n}", "--first-parent", "--format=%ct %s")
+        said = text_of(git.run("rev-list", *options, revision, limit_s=LIMIT_S))
         lines = [line for line in said.split("\n") if line]
         heads = [line.removeprefix("commit ") for line in lines[::2]]
         listed = text_of(
@@ -32,15 +33,15 @@ def log(git: Git, revision: str, n: int) -> tuple[Logged, ...]:
                 limit_s=LIMIT_S,
             )
         )
-    except AtraError:
+        told = [line.partition(" ") for line in lines[1::2]]
+        ages = [(int(told[0][0]) - int(at)) / 86400 for at, _, _ in told]
+    except (AtraError, ValueError):
         return ()
     paths = _paths(listed, frozenset(heads))
-    found = []
-    newest = int(lines[1].partition(" ")[0]) if lines else 0
-    for id_, told in zip(heads, lines[1::2], strict=True):
-        at, _, subject = told.partition(" ")
-        found.append(Logged(id_, max(0.0, (newest - int(at)) / 86400), subject, tuple(paths.get(id_, ()))))
-    return tuple(found)
+    return tuple(
+        Logged(id_, max(0.0, age), subject, tuple(paths.get(id_, ())))
+        for id_, age, (_, _, subject) in zip(heads, ages, told, strict=False)
+    )
 
 
 def blame(git: Git, revision: str, path: str) -> dict[int, str]:

@@ -164,15 +164,20 @@ class RunStore:
             is_dead: whether an owner, as it was named when it claimed, is known to be dead.
         """
         held = and_(steps.c.state == "leased", steps.c.lease_until > _now)
-        of_open = select(steps.c.owner).join(runs, and_(runs.c.id == steps.c.run_id, runs.c.state == "open"))
+        of_open = select(steps.c.owner, steps.c.run_id).join(
+            runs, and_(runs.c.id == steps.c.run_id, runs.c.state == "open")
+        )
         with transaction(self._engine) as db:
-            dead = [owner for owner in db.execute(of_open.where(held).distinct()).scalars() if owner and is_dead(owner)]
+            found = db.execute(of_open.where(held)).all()
+            dead = {owner for owner in {row.owner for row in found} if owner and is_dead(owner)}
             if not dead:
                 return 0
-            ended = update(steps).where(held, steps.c.owner.in_(dead)).values(lease_until=_now)
-            ids = list(db.execute(ended.returning(steps.c.run_id)).scalars())
+            ids = {row.run_id for row in found if row.owner in dead}
+            _hold(db, *ids)
+            ended = update(steps).where(held, steps.c.owner.in_(dead), steps.c.run_id.in_(ids))
+            count = db.execute(ended.values(lease_until=_now)).rowcount
             db.execute(update(runs).where(runs.c.id.in_(ids), runs.c.state == "open").values(due_at=_now))
-        return len(ids)
+        return count
 
     def heartbeat(self, claim: Claim, lease_s: float, progress: Mapping[str, Any] | None = None) -> Pulse:
         """Extend the lease and write down how far the work is; learn whether it is still ours and still wanted."""
@@ -180,6 +185,7 @@ class RunStore:
         if progress is not None:
             values["progress"] = dict(progress)
         with transaction(self._engine) as db:
+            _hold(db, claim.run.id)
             held = db.execute(update(steps).where(held_by(claim)).values(values)).rowcount == 1
             if held:
                 # Not earlier than it was: a dead shard that nobody has taken over yet is sent again ever more rarely.
@@ -198,6 +204,7 @@ class RunStore:
             LeaseLost: another worker took the step, or the run is over; nothing was written.
         """
         with transaction(self._engine) as db:
+            _hold(db, claim.run.id)
             open_run = exists().where(runs.c.id == claim.run.id, runs.c.state == "open")
             done = db.execute(
                 update(steps)
@@ -219,6 +226,7 @@ class RunStore:
     def release(self, claim: Claim, error: Mapping[str, Any]) -> None:
         """Give the step back after a transient failure, so that it can be claimed again at once."""
         with transaction(self._engine) as db:
+            _hold(db, claim.run.id)
             db.execute(update(steps).where(held_by(claim)).values(state="ready", error=dict(error), lease_until=None))
             db.execute(
                 update(runs)
@@ -242,7 +250,7 @@ class RunStore:
             .where(exists().where(steps.c.run_id == runs.c.id, _unsettled_excusable(), ~waiting))
             .order_by(runs.c.deadline_at)
             .limit(limit)
-            .with_for_update(skip_locked=True)
+            .with_for_update(skip_locked=True, key_share=True)
         )
         with transaction(self._engine) as db:
             ids = list(db.execute(late).scalars())
@@ -258,6 +266,7 @@ class RunStore:
             LeaseLost: another worker took the step, or the run went on without it; nothing was written.
         """
         with transaction(self._engine) as db:
+            _hold(db, claim.run.id)
             if not _settle_excused(db, held_by(claim), why):
                 raise LeaseLost(claim.run.id, claim.name)
 
@@ -268,6 +277,7 @@ class RunStore:
             LeaseLost: another worker took the step; nothing was written.
         """
         with transaction(self._engine) as db:
+            _hold(db, claim.run.id)
             done = db.execute(
                 update(steps)
                 .where(held_by(claim))
@@ -298,7 +308,7 @@ class RunStore:
             .where(runs.c.state == "open", runs.c.due_at <= _now)
             .order_by(runs.c.due_at)
             .limit(limit)
-            .with_for_update(skip_locked=True)
+            .with_for_update(skip_locked=True, key_share=True)
         )
         with transaction(self._engine) as db:
             rows = db.execute(_sent(self._patience_s).where(runs.c.id.in_(overdue)).returning(runs)).all()
@@ -308,6 +318,11 @@ class RunStore:
         """Count a sending, and let the run be until its patience ends."""
         with transaction(self._engine) as db:
             db.execute(_sent(self._patience_s).where(runs.c.id == run_id, runs.c.state == "open"))
+
+    def count_open(self) -> int:
+        """Return how many runs are open."""
+        with transaction(self._engine) as db:
+            return int(db.execute(select(func.count()).where(runs.c.state == "open")).scalar_one())
 
     def counts(self) -> dict[str, int]:
         """Return how many runs are open, overdue, and ended, and how many steps of open runs are leased."""
@@ -372,6 +387,11 @@ def _settle_excused(db: Connection, these: ColumnElement[bool], why: str) -> int
             settled_at=_now,
         )
     ).rowcount
+
+
+def _hold(db: Connection, *run_ids: str) -> None:
+    """Lock runs before their steps. Whoever writes to steps begins so: in one order nobody waits in a circle."""
+    db.execute(select(runs.c.id).where(runs.c.id.in_(run_ids)).order_by(runs.c.id).with_for_update(key_share=True))
 
 
 def held_by(claim: Claim) -> ColumnElement[bool]:
