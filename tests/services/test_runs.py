@@ -240,6 +240,32 @@ def test_what_a_dead_owner_held_is_free_at_once(store: RunStore, run):
     assert store.forfeit(lambda owner: True) == 0
 
 
+@pytest.mark.parametrize("what", ["settle", "heartbeat", "release", "fail", "forfeit"])
+def test_nobody_holds_a_step_while_waiting_for_its_run(store: RunStore, run, what: str):
+    """The sweeper locks runs before steps; whoever did it the other way round would wait for it in a circle."""
+    mine = claim(store, run)
+    work = {
+        "settle": lambda: store.settle(mine, None),
+        "heartbeat": lambda: store.heartbeat(mine, 30),
+        "release": lambda: store.release(mine, {}),
+        "fail": lambda: store.fail(mine, {}, Ending("error", "no idea")),
+        "forfeit": lambda: store.forfeit(lambda owner: True),
+    }[what]
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with transaction(store._engine) as sweeper:
+        sweeper.execute(text("SELECT id FROM runs WHERE id = :id FOR NO KEY UPDATE"), {"id": run.id})
+        worker = threading.Thread(target=work)
+        worker.start()
+        until, waits = time.monotonic() + 10, 0
+        while not waits and time.monotonic() < until:
+            with transaction(store._engine) as eye:  # what one transaction sees of others' waiting stays as it was
+                waits = eye.execute(text(waiting)).scalar_one()
+        assert waits
+        sweeper.execute(text("SELECT name FROM steps WHERE run_id = :id FOR UPDATE NOWAIT"), {"id": run.id})
+    worker.join(10)
+    assert not worker.is_alive()
+
+
 def test_a_run_opens_the_next_one_with_its_end(store: RunStore, run, failure_id: str):
     """Both or neither: a stale fence opens nothing, and an open run on the same failure is enough."""
 
