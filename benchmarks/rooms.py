@@ -4,8 +4,7 @@
 
 The cases come from `benchmarks.collect`: killed mutants of published packages and bugs of our own over several files.
 Packages are split in halves by their names, every second one: one half is for fitting (the experts' weights, and by
-hand their constants), the other is reported. The figure of candidates tried until fixed is not here: no repair takes
-the room's hints yet.
+hand their constants), the other is reported. What the room's hints give the search is in `benchmarks.leads`.
 """
 
 import argparse
