@@ -71,11 +71,10 @@ class RoomStore:
         with transaction(self._engine) as db:
             db.execute(select(runs.c.id).where(runs.c.id == run_id).with_for_update())
             known = select(decisions.c.decision).where(decisions.c.run_id == run_id)
-            if (kept := db.execute(known).scalar_one_or_none()) is not None:
-                return from_json(Decision, kept)
-            decision = reduce(_ballots(db, run_id))
-            db.execute(insert(decisions).values(run_id=run_id, decision=to_json(decision)))
-        return decision
+            if db.execute(known).scalar_one_or_none() is None:
+                decision = reduce(_ballots(db, run_id))
+                db.execute(insert(decisions).values(run_id=run_id, decision=to_json(decision)))
+            return from_json(Decision, db.execute(known).scalar_one())
 
     def decision(self, run_id: str) -> Decision | None:
         """Return the room's decision, if there is one by now."""
