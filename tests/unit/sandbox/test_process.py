@@ -2,6 +2,7 @@
 
 import gc
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -279,24 +280,28 @@ class TestPrinted:
         assert printed.total == 0
 
 
+FAMILY = """
+import os, sys, time
+for _ in range(2):
+    if os.fork():
+        break
+held = bytearray(os.urandom(4096)) * 4096
+os.write(int(sys.argv[1]), b"x" if held else b"")
+time.sleep(60)
+"""
+
+
 @pytest.fixture
 def family() -> Iterator[int]:
-    """A process with a child and a grandchild; its id."""
+    """A process with a child and a grandchild; its id. It is no copy of this one, which may hold a lot by itself."""
     read, write = os.pipe()
-    if (pid := os.fork()) == 0:
-        for _ in range(2):
-            if os.fork():
-                break
-        held = bytearray(os.urandom(4096)) * 4096
-        os.write(write, b"x" if held else b"")
-        time.sleep(60)
-        os._exit(0)
+    first = subprocess.Popen([sys.executable, "-I", "-c", FAMILY, str(write)], pass_fds=[write])
     for _ in range(3):
         os.read(read, 1)
-    yield pid
-    for one in (*descendants(pid), pid):
+    yield first.pid
+    for one in (*descendants(first.pid), first.pid):
         os.kill(one, 9)
-    os.waitpid(pid, 0)
+    first.wait()
     os.close(read)
     os.close(write)
 
