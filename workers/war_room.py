@@ -293,7 +293,12 @@ def _cast(room: Room, seat: Seat, number: int, speak_up: Callable[[], Spoken]) -
             spoken = replace(spoken, ballot=_abstained(seat, number, str(spent)))
         except Exception as error:
             log.exception("a seat failed", expert=seat.expert)
-            spoken = replace(spoken, ballot=_abstained(seat, number, f"{type(error).__name__}: {error}"))
+            spoken = replace(
+                spoken,
+                ballot=_abstained(
+                    seat, number, str(error) if isinstance(error, AtraError) else f"{type(error).__name__}: {error}"
+                ),
+            )
         ballot = sound(spoken.ballot, {option.id for option in room.agenda.options})
         kept = work.wired.rooms.cast(work.run.id, _masked(work, ballot))
         room.say("ballot", _told(kept))

@@ -166,7 +166,10 @@ def as_room(minutes: Minutes) -> dict[str, Any]:
 def minutes_of(wired: Wiring, run: Run) -> Minutes:
     """Return what there is of a room by now."""
     convened = wired.runs.outputs(run.id, "convene")
-    agenda = from_json(Agenda, convened[0]) if convened and "options" in convened[0] else None
+    given = asked_of(run.input).options
+    agenda = (
+        from_json(Agenda, convened[0]) if convened and "options" in convened[0] else Agenda(given) if given else None
+    )
     try:
         repair = wired.runs.get(repair_after(run.id))
     except UnknownRun:
@@ -311,7 +314,7 @@ def _vote(room: str, ranking: Sequence[str], veto: str, reason: str, name: str, 
         _check(bool(known), f"room {run.id} has no options yet")
         unknown = next((one for one in [*ranking, *([veto] if veto else [])] if one not in known), None)
         _check(unknown is None, f"{unknown} is no option of room {run.id}; it has {_some(minutes)}")
-        evidence = {"text": wired.redactor.text(reason.strip()[:_LONGEST_TEXT]), "reference": ""}
+        why = wired.redactor.text(reason.strip()[:_LONGEST_TEXT])
         ballot = from_json(
             Ballot,
             {
@@ -319,13 +322,15 @@ def _vote(room: str, ranking: Sequence[str], veto: str, reason: str, name: str, 
                 "department": "person",
                 "kind": "person",
                 "ranking": list(dict.fromkeys(ranking)),
-                "evidence": [evidence] if reason.strip() else [],
-                "vetoes": {veto: evidence["text"]} if veto else {},
+                "evidence": [{"text": why}] if why and not veto else [],
+                "vetoes": {veto: why} if veto else {},
                 "abstained": "" if ranking else "a veto only",
             },
         )
         kept = wired.rooms.cast(run.id, ballot)
-        wired.signals.channel(run.id).post("ballot", {"expert": kept.expert, **_ballot(kept)})
+        said = {"ranking": list(kept.ranking[:3]), "abstained": kept.abstained, "vetoes": dict(kept.vetoes)}
+        told = {"expert": kept.expert, **said, "evidence": [why] if why and not veto else [], "late": kept.late}
+        wired.signals.channel(run.id).post("ballot", told)
     if as_json:
         print_json(_ballot(kept))
     else:
@@ -414,20 +419,29 @@ def _print_post(post: Post) -> None:
     """Print one thing said in the room, in a line or two."""
     said: Mapping[str, Any] = post.said
     if post.kind == "opened":
-        seats = ", ".join(str(seat.get("expert")) for seat in said.get("seats", []) if isinstance(seat, Mapping))
-        err.print(f"[dim]asked:[/] {plain(said.get('question', ''))}  [dim]{plain(seats)}[/]", soft_wrap=True)
+        seats = said.get("seats")
+        named = (
+            [str(seat.get("expert")) for seat in seats if isinstance(seat, Mapping)] if isinstance(seats, list) else []
+        )
+        who = f"  [dim]{plain(', '.join(named))}[/]" if named else ""
+        err.print(f"[dim]asked:[/] {plain(said.get('question', ''))}{who}", soft_wrap=True)
         options = said.get("options")
         for id_, text in options.items() if isinstance(options, Mapping) and len(options) <= _LISTED else ():
             err.print(f"  [bold]{plain(id_)}[/] {plain(text)}", soft_wrap=True)
     elif post.kind == "ballot":
-        ranking = said.get("ranking") or []
-        first = ranking[0] if ranking else f"no opinion, {said.get('abstained', '')}"
-        evidence = said.get("evidence") or []
-        why = evidence[0].get("text", "") if evidence and isinstance(evidence[0], Mapping) else "".join(evidence[:1])
-        late = " (late)" if said.get("late") else ""
-        err.print(
-            f"[bold]{plain(said.get('expert', ''))}[/]{late}: {plain(first)}  [dim]{plain(why)}[/]", soft_wrap=True
-        )
+        err.print(_ballot_line(said), soft_wrap=True)
     elif post.kind == "weighed":
         again = "; the models answer one another" if said.get("exchange") else ""
         err.print(f"[dim]weighed: {plain(said.get('counted'))} opinions, margin {plain(said.get('margin'))}{again}[/]")
+
+
+def _ballot_line(said: Mapping[str, Any]) -> str:
+    """Return a ballot as a line; posts come from whoever reaches Redis, so nothing is taken for granted."""
+    ranking, vetoes = said.get("ranking"), said.get("vetoes")
+    first = str(ranking[0]) if isinstance(ranking, list) and ranking else f"no opinion, {said.get('abstained', '')}"
+    vetoed = [f"vetoes {one}: {why}" for one, why in vetoes.items()] if isinstance(vetoes, Mapping) else []
+    evidence = said.get("evidence")
+    why = str(evidence[0]) if isinstance(evidence, list) and evidence else ""
+    late = " (late)" if said.get("late") else ""
+    told = f"[bold]{plain(said.get('expert', ''))}[/]{late}: {plain(', '.join([first, *vetoed]))}"
+    return f"{told}  [dim]{plain(why)}[/]" if why else told
