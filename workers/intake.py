@@ -34,22 +34,18 @@ class Taken:
     why: str
 
 
-def start(
-    wired: Wiring, target: Target, shards: int, failure_id: str | None = None, *, plan: Plan | None = None
-) -> Run:
-    """Open a run, a repair unless another plan is given, and send it on its way.
-
-    Raises:
-        NoModel: the target asks for a model and none is configured.
-        RunConflict: the failure has an open run already.
-        BrokerUnavailable: nobody could be told; the run is cancelled, so that it does not come as a surprise later.
-    """
-    plan = plan or repair_plan(wired.settings, target.generator, shards)
-    return launch(wired, Opening(new_id("r"), plan, to_json(target), failure_id))
+def opening_of(target: Target, plan: Plan) -> Opening:
+    """Return a run of this plan that nobody has opened yet."""
+    return Opening(new_id("r"), plan, to_json(target))
 
 
 def launch(wired: Wiring, opening: Opening) -> Run:
-    """Open this run and send it on its way; see `start`."""
+    """Open this run and send it on its way.
+
+    Raises:
+        RunConflict: its failure has an open run already.
+        BrokerUnavailable: nobody could be told; the run is cancelled, so that it does not come as a surprise later.
+    """
     run = wired.runs.open(opening.run_id, opening.plan, opening.given, opening.failure_id, decided=opening.decided)
     try:
         _send(wired, run)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from atra.cli.outcome import as_contract, leave, print_outcome
-from atra.cli.repair import watch
+from atra.cli.repair import carry_out
 from atra.cli.session import with_stack
 from atra.core.errors import BadInput, NoModel
 from atra.core.settings import load_settings
@@ -62,11 +62,11 @@ def author(
 
 def _run(target: Target, *, as_json: bool) -> None:
     with with_stack(quiet=as_json) as session:
-        from workers.intake import start  # the application is made from the wiring, which is set up by now
+        from workers.intake import opening_of  # the application is made from the wiring, which is set up by now
         from workers.pipelines import author as plan
 
         wired = session.wired
-        run = watch(wired, start(wired, target, 1, plan=plan()), quiet=as_json)
+        run = carry_out(wired, opening_of(target, plan()), quiet=as_json)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
     contract = {**as_contract(run, steps, calls), "delivery": None}  # no policy carries new code further than a branch
     leave(run, steps, contract, lambda: print_outcome(run, steps, calls), as_json=as_json)

@@ -22,7 +22,7 @@ from rich.rule import Rule
 
 from atra.cli.console import err, out, plain
 from atra.cli.outcome import as_contract, print_outcome, timeline
-from atra.cli.repair import watch
+from atra.cli.repair import carry_out, watch
 from atra.cli.stack import temporary_stack
 from atra.core.errors import AtraError
 from atra.core.runs import Run
@@ -81,11 +81,13 @@ def _demonstrate(place: Path, began: float) -> None:
 
 
 def _repair_by_hand(wired: Wiring, shop: Path) -> Run:
-    from workers.intake import start  # the application is made from the wiring, which is set up by now
+    from workers.intake import opening_of  # the application is made from the wiring, which is set up by now
+    from workers.pipelines import repair_plan
 
     out.print(Rule("first: atra repair", align="left"))
     target = make_target(Repository.open(shop), wired.settings, budget_s=wired.settings.budget_s)
-    return _follow(wired, start(wired, target, wired.settings.shards), shop)
+    plan = repair_plan(wired.settings, target.generator, wired.settings.shards)
+    return _told(wired, carry_out(wired, opening_of(target, plan), quiet=False), shop)
 
 
 def _repair_by_report(wired: Wiring, shop: Path, log: Path) -> Run:
@@ -101,11 +103,10 @@ def _repair_by_report(wired: Wiring, shop: Path, log: Path) -> Run:
     failure = found[0]
     out.print(f"it raised [red]{plain(failure.error_type)}[/]: {plain(failure.message)}")
     out.print(f"reported as failure [bold]{failure.id}[/]; {failure.path}: {plain(failure.reason)}")
-    return _follow(wired, runs[0], shop)
+    return _told(wired, watch(wired, runs[0], quiet=False), shop)
 
 
-def _follow(wired: Wiring, run: Run, shop: Path) -> Run:
-    run = watch(wired, run, quiet=False)
+def _told(wired: Wiring, run: Run, shop: Path) -> Run:
     steps = wired.runs.steps(run.id)
     out.print(timeline(steps))
     out.print()

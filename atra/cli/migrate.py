@@ -8,7 +8,7 @@ import typer
 
 from atra.cli.console import out, plain
 from atra.cli.outcome import error_facts, leave, print_diff, status
-from atra.cli.repair import note_uncommitted, watch
+from atra.cli.repair import carry_out, note_uncommitted
 from atra.cli.session import with_stack
 from atra.core.edits import diff
 from atra.core.records import from_json
@@ -69,11 +69,11 @@ def migrate(
     wanted = migration_of(target, settings, config, rows, tuple(allow_loss or ()), tuple(url_variable or ()))
     note_uncommitted(repository, "migration", included=include_uncommitted)
     with with_stack(quiet=as_json) as session:
-        from workers.intake import start  # the application is made from the wiring, which is set up by now
+        from workers.intake import opening_of  # the application is made from the wiring, which is set up by now
 
         wired = session.wired
-        run = start(wired, wanted, 1, plan=migrate_target(settings, wanted.generator))
-        run = watch(wired, run, quiet=as_json)
+        plan = migrate_target(settings, wanted.generator)
+        run = carry_out(wired, opening_of(wanted, plan), quiet=as_json)
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
     contract = as_migration(run, steps, calls)
     leave(run, steps, contract, lambda: print_migration(run, steps, calls), as_json=as_json)

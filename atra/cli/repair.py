@@ -14,9 +14,9 @@ from atra.cli.console import err, plain, seconds_between
 from atra.cli.delivery import as_delivery, delivery_of, print_delivery
 from atra.cli.outcome import as_contract, leave, print_outcome, status, summary, timeline
 from atra.cli.session import with_stack
-from atra.core.errors import AtraError, DatabaseUnavailable, NoModel
+from atra.core.errors import AtraError, DatabaseUnavailable, NoModel, UnknownRun
 from atra.core.records import from_json
-from atra.core.runs import Run, Step
+from atra.core.runs import Opening, Run, Step
 from atra.core.settings import load_settings
 from atra.meta_architect.records import Target
 from atra.repository import Repository
@@ -79,11 +79,12 @@ def repair(
     )
     note_uncommitted(repository, "repair", included=include_uncommitted)
     with with_stack(quiet=as_json) as session:
-        from workers.intake import start  # the application is made from the wiring, which is set up by now
+        from workers.intake import opening_of  # the application is made from the wiring, which is set up by now
+        from workers.pipelines import repair_plan
 
         wired = session.wired
-        run = start(wired, target, shards or settings.shards)
-        run = watch(wired, run, quiet=as_json)
+        plan = repair_plan(wired.settings, target.generator, shards or settings.shards)
+        run = carry_out(wired, opening_of(target, plan), quiet=as_json)
         delivery = delivery_of(wired.runs, run)
         if delivery:
             try:
@@ -123,6 +124,14 @@ class Interrupted(BaseException):
         return {**facts, "error": "interrupted", "hint": f"`atra show {run.id}` says how far it came."}
 
 
+def carry_out(wired: Wiring, opening: Opening, *, quiet: bool) -> Run:
+    """Open a run, send it, and follow it to its end; see `watch`."""
+    from workers.intake import launch
+
+    with stopping(wired, opening.run_id):
+        return watch(wired, launch(wired, opening), quiet=quiet)
+
+
 def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
     """Follow the run to its end and return it as it ended; an interrupt cancels the run.
 
@@ -133,32 +142,47 @@ def watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
     """
     answered_at = time.monotonic()
     waiting_until = time.monotonic() + from_json(Target, run.input).budget_s * 2 + _GRACE_S
-    try:
-        with _progress(quiet) as show:
-            while run.state == "open":
-                if time.monotonic() > waiting_until:
-                    raise AtraError(f"run {run.id} has not ended; `atra show {run.id}` says how far it is")
-                try:
-                    run = wired.runs.get(run.id)
-                    show(wired.runs.steps(run.id))
-                    answered_at = time.monotonic()
-                except DatabaseUnavailable:
-                    if time.monotonic() > answered_at + _OUTAGE_S:
-                        raise
-                if run.state == "open":
-                    time.sleep(_POLL_S)
-    except KeyboardInterrupt as interrupt:
-        raise Interrupted(stopped(wired, run)) from interrupt
+    with stopping(wired, run.id), _progress(quiet) as show:
+        while run.state == "open":
+            if time.monotonic() > waiting_until:
+                raise AtraError(f"run {run.id} has not ended; `atra show {run.id}` says how far it is")
+            try:
+                run = wired.runs.get(run.id)
+                show(wired.runs.steps(run.id))
+                answered_at = time.monotonic()
+            except DatabaseUnavailable:
+                if time.monotonic() > answered_at + _OUTAGE_S:
+                    raise
+            if run.state == "open":
+                time.sleep(_POLL_S)
     return run
 
 
-def stopped(wired: Wiring, run: Run) -> Run:
+@contextmanager
+def stopping(wired: Wiring, run_id: str) -> Iterator[None]:
+    """Cancel the run where somebody interrupts what is done here, from its opening on: a worker may have it already.
+
+    Raises:
+        Interrupted: by Ctrl-C; the run was asked to stop.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        try:
+            run = _stopped(wired, run_id)
+        except UnknownRun:
+            raise interrupt from None  # it came before the run was written down
+        raise Interrupted(run) from interrupt
+
+
+def _stopped(wired: Wiring, run_id: str) -> Run:
     """Cancel a run that is waited for; return it as it ended or, after long or at another interrupt, as it is."""
-    wired.runs.cancel(run.id)
-    err.print(f"cancelled run {run.id}")
+    run = wired.runs.get(run_id)
+    wired.runs.cancel(run_id)
+    err.print(f"cancelled run {run_id}")
     until = time.monotonic() + wired.settings.lease_s
     with suppress(KeyboardInterrupt):
-        while (run := wired.runs.get(run.id)).state == "open" and time.monotonic() < until:
+        while (run := wired.runs.get(run_id)).state == "open" and time.monotonic() < until:
             time.sleep(_POLL_S)
     return run
 

@@ -11,7 +11,7 @@ import typer
 
 from atra.cli.console import err, out, plain, print_json, table
 from atra.cli.outcome import as_contract, leave, print_outcome, status
-from atra.cli.repair import Interrupted, stopped
+from atra.cli.repair import stopping
 from atra.cli.repair import watch as watch_repair
 from atra.cli.session import with_database, with_stack
 from atra.core.errors import AtraError, BadInput, BrokerUnavailable, DatabaseUnavailable, UnknownRun
@@ -221,8 +221,9 @@ def _run(opening_of: Callable[[Wiring], Opening], *, as_json: bool) -> None:
         from workers.intake import launch
 
         wired = session.wired
-        run = launch(wired, opening_of(wired))
-        run = _watch(wired, run, quiet=as_json)
+        opening = opening_of(wired)
+        with stopping(wired, opening.run_id):
+            run = _watch(wired, launch(wired, opening), quiet=as_json)
         minutes = minutes_of(wired, run)
         if minutes.repair:
             if not as_json:
@@ -236,24 +237,20 @@ def _run(opening_of: Callable[[Wiring], Opening], *, as_json: bool) -> None:
 
 
 def _watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
-    """Print what is said in the room until it ends, and return it as it ended; an interrupt cancels it.
+    """Print what is said in the room until it ends, and return it as it ended.
 
     Raises:
-        Interrupted: by Ctrl-C; the room was asked to stop.
         AtraError: it took far longer than its deadline.
     """
     until = time.monotonic() + asked_of(run.input).deadline_s + _GRACE_S
-    try:
-        for told in _posts(wired, run.id):
-            if told is not None and told.kind != "decision" and not quiet:
-                _print_post(told)
-            run = wired.runs.get(run.id)
-            if run.state == "ended":
-                break
-            if time.monotonic() > until:
-                raise AtraError(f"room {run.id} has not ended; `atra show {run.id}` says how far it is")
-    except KeyboardInterrupt as interrupt:
-        raise Interrupted(stopped(wired, run)) from interrupt
+    for told in _posts(wired, run.id):
+        if told is not None and told.kind != "decision" and not quiet:
+            _print_post(told)
+        run = wired.runs.get(run.id)
+        if run.state == "ended":
+            break
+        if time.monotonic() > until:
+            raise AtraError(f"room {run.id} has not ended; `atra show {run.id}` says how far it is")
     return run
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from atra.cli.repair import Interrupted, stopping
 from atra.cli.stack import Crew, StackInfo, temporary_stack
 from atra.core.clock import utc_now
 from atra.core.records import to_json
@@ -31,6 +32,7 @@ from atra.storage.ledger import LedgerStore
 from atra.storage.paths import row_of
 from atra.storage.runs import RunStore
 from atra.war_room.seats import ROOM
+from atra.wiring import Wiring
 from tests.drifting import ORDERS, drifting
 from tests.services.watching import eventually
 from tests.targets import git, make_repository, small_shop
@@ -160,6 +162,21 @@ def test_an_interruption_prints_one_value(stack: StackInfo, tmp_path: Path, comm
         "hint": f"`atra show {run.id}` says how far it came.",
     }  # fmt: skip
     assert run.outcome in ({"cancelled"} if command == "repair" else {"cancelled", "nothing_to_migrate"})
+
+
+def test_an_interruption_stops_a_run_that_was_just_written_down(stack: StackInfo):
+    """A worker may have the run before the command has begun to watch it; before it is written, nothing is to stop."""
+    wired = Wiring(stack.settings(Settings(_env_file=None)))
+    run_id = new_id("r")
+
+    with pytest.raises(KeyboardInterrupt), stopping(wired, run_id):
+        raise KeyboardInterrupt
+    wired.runs.open(run_id, Plan("self_repair", (("reproduce", 1),)), {})
+    with pytest.raises(Interrupted) as interrupted, stopping(wired, run_id):
+        raise KeyboardInterrupt
+
+    assert interrupted.value.as_facts()["run_id"] == run_id
+    assert wired.runs.get(run_id).outcome == "cancelled"
 
 
 def leased(runs: RunStore, run_id: str) -> bool:
