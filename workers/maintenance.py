@@ -26,8 +26,8 @@ def sweep() -> int:
     runs.forfeit(is_dead)
     due = runs.take_due()
     for run in due:
-        log.warning("run sent again", run_id=run.id, dispatches=run.dispatches)
-        send(app, runs, run)
+        if send(app, runs, run):
+            log.warning("run sent again", run_id=run.id, dispatches=run.dispatches)
     if removed := scratch.clear(wiring().scratch):
         log.info("folders of killed workers removed", folders=removed)
     return len(due)

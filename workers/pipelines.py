@@ -4,7 +4,8 @@
                   -> ask x samples -> agent -> prove -> commit
     author        plan -> write -> verify -> commit
     migrate_target  draft -> revise -> rehearse -> test -> commit
-    war_room      [reproduce ->] convene -> hear x seats -> weigh [-> answer x models [-> prove] -> settle]
+    war_room      [reproduce ->] convene -> hear x seats -> weigh [-> answer x models [-> prove]]
+                  [-> people] [-> settle]
 
 A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
 time or again. Messages carry the run's id and the shard's number, nothing else.
@@ -24,6 +25,9 @@ AUTHOR = "author"
 WAR_ROOM = "war_room"
 WATCH = "watch"
 DELIVERY = "delivery"
+
+PEOPLE = "people"
+"""A step that nobody works on: it ends, excused, at its run's deadline, and what comes after it begins."""
 
 _SHORTEST_S, _LONGEST_S, _GRACE_S = 10.0, 3000.0, 15.0  # however the clocks of machines differ
 
@@ -64,7 +68,7 @@ def migrate_target(settings: Settings, generator: str = "auto") -> Plan:
     return Plan(MIGRATE_TARGET, (("draft", 1), *revised, ("rehearse", 1), ("test", 1), ("commit", 1)))
 
 
-def war_room(seats: int, models: int, *, code: bool, deadline_s: float) -> Plan:
+def war_room(seats: int, models: int, *, code: bool, deadline_s: float, hold: bool = False) -> Plan:
     """Return the plan of a room: each seat is heard blind, and where the vote is close models answer one another once.
 
     Args:
@@ -72,12 +76,15 @@ def war_room(seats: int, models: int, *, code: bool, deadline_s: float) -> Plan:
         models: how many of them are models, which alone may change their minds.
         code: whether it is about failing tests, which are reproduced first, and patches for which are proved.
         deadline_s: from the opening on; whoever is late then is done without.
+        hold: whether it waits for people until then.
     """
     looked = (("reproduce", 1),) if code else ()
     heard = (("hear", seats),) if seats else ()
-    again = (("answer", models), *((("prove", 1),) if code else ()), ("settle", 1)) if models else ()
-    steps = (*looked, ("convene", 1), *heard, ("weigh", 1), *again)
-    return Plan(WAR_ROOM, steps, frozenset({"hear", "answer", "prove"}), deadline_s)
+    again = (("answer", models), *((("prove", 1),) if code else ())) if models else ()
+    waited = ((PEOPLE, 1),) if hold else ()
+    end = (("settle", 1),) if models or hold else ()
+    steps = (*looked, ("convene", 1), *heard, ("weigh", 1), *again, *waited, *end)
+    return Plan(WAR_ROOM, steps, frozenset({"hear", "answer", "prove", PEOPLE}), deadline_s)
 
 
 def repair_plan(settings: Settings, generator: str, shards: int) -> Plan:
@@ -92,22 +99,30 @@ def repair_plan(settings: Settings, generator: str, shards: int) -> Plan:
     return self_repair(0 if generator == "model" else shards, samples=samples, agent=settings.agent_steps > 0)
 
 
-def canvas(app: Celery, run: Run, steps: list[Step]) -> Signature:
-    """Return the chain of the run's steps that are not settled; shards of one step become a group, and so a chord."""
+def canvas(app: Celery, run: Run, steps: list[Step]) -> Signature | None:
+    """Return the chain of the run's steps that are not settled; shards of one step become a group, and so a chord.
+
+    It ends before a step that waits for people; None where nothing is to be done before that.
+    """
     names = list(dict.fromkeys(step.name for step in steps))
     links = []
     for name in names:
         shards = [step for step in steps if step.name == name]
         if all(step.state == "settled" for step in shards):
             continue
+        if name == PEOPLE:
+            break
         signatures = [_signature(app, run, step, alone=len(shards) == 1) for step in shards]
         links.append(signatures[0] if len(signatures) == 1 else group(signatures))
-    return chain(*links)
+    return chain(*links) if links else None
 
 
-def send(app: Celery, runs: RunStore, run: Run) -> None:
-    """Send the run's canvas; whatever copies are under way already do no harm."""
-    canvas(app, run, runs.steps(run.id)).apply_async()
+def send(app: Celery, runs: RunStore, run: Run) -> bool:
+    """Send the run's canvas, and return whether there was anything to send; copies that are under way do no harm."""
+    links = canvas(app, run, runs.steps(run.id))
+    if links is not None:
+        links.apply_async()
+    return links is not None
 
 
 def _signature(app: Celery, run: Run, step: Step, *, alone: bool) -> Signature:

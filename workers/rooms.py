@@ -34,6 +34,7 @@ def room_for(
     wanted: Sequence[str] = (),
     deadline_s: float | None = None,
     budget_usd: float | None = None,
+    hold: bool = False,
 ) -> Opening:
     """Return a room on a failing suite.
 
@@ -41,6 +42,7 @@ def room_for(
         models: whether it may ask models.
         repair: whether its decision starts a repair.
         wanted: names of experts; those of the settings unless said.
+        hold: whether it waits for people, where the settings do not say so anyway.
 
     Raises:
         BadInput: the experts that are named cannot sit together.
@@ -57,6 +59,7 @@ def room_for(
         budget_usd=budget_usd or rules.room_usd,
         budget_tokens=rules.room_tokens,
         repair=repair,
+        hold=hold or rules.hold,
     )
     return _opening(run_id, asked, to_json(target), failure_id)
 
@@ -71,12 +74,14 @@ def room_on_question(
     wanted: Sequence[str] = (),
     deadline_s: float | None = None,
     budget_usd: float | None = None,
+    hold: bool = False,
 ) -> Opening:
     """Return a room on a free question.
 
     Args:
         options: what may be decided, in words; models name some where none are given.
         context: text by name: what may be cited.
+        hold: whether it waits for people, where the settings do not say so anyway.
 
     Raises:
         BadInput: the experts that are named cannot sit together.
@@ -93,6 +98,7 @@ def room_on_question(
         deadline_s=deadline_s or rules.deadline_s,
         budget_usd=budget_usd or rules.room_usd,
         budget_tokens=rules.room_tokens,
+        hold=hold or rules.hold,
     )
     return _opening(run_id, asked, {}, None)
 
@@ -123,5 +129,6 @@ def learn(work: Work, patch: Patch, read: Callable[[str], str | None]) -> None:
 
 def _opening(run_id: str, asked: Asked, given: Mapping[str, object], failure_id: str | None) -> Opening:
     models = sum(seat.kind == "model" for seat in asked.seats)
-    plan = war_room(len(asked.seats), models, code=asked.task == "code", deadline_s=asked.deadline_s)
+    code = asked.task == "code"
+    plan = war_room(len(asked.seats), models, code=code, deadline_s=asked.deadline_s, hold=asked.hold)
     return Opening(run_id, plan, {**given, ROOM: to_json(asked)}, failure_id)

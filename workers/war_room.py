@@ -182,7 +182,7 @@ def convene(work: Work) -> tuple[Agenda | Concluded, Ending | None]:
     seats = [{"expert": seat.expert, "department": seat.department, "kind": seat.kind} for seat in room.asked.seats]
     options = {option.id: option.text for option in agenda.options[:20]}
     room.say("opened", {"question": room.asked.question, "seats": seats, "options": options, "notes": room.asked.notes})
-    if not room.asked.seats:
+    if not room.asked.seats and not (room.asked.hold and agenda.options):
         why = "no expert has anything to go by"
     if why:
         nothing = tally(agenda.options, (), max(1, len(seats)))
@@ -198,12 +198,12 @@ def hear(work: Work) -> tuple[Heard, None]:
 
 
 def weigh(work: Work) -> tuple[Weighed | Concluded, Ending | None]:
-    """Compare the blind ballots; decide at once where nothing more can change it."""
+    """Compare the blind ballots; decide at once where nothing more can change it, and nobody else is waited for."""
     room = Room(work)
     ballots, found = room.ballots, room.tally()
     exchange = len(room.models) > 0 and needs_exchange(found, ballots, room.vetoers(ballots))
     open_questions = exchange or any(ballot.patch for ballot in ballots) or len(found.tied) > 1
-    if room.models and open_questions:
+    if room.asked.hold or (room.models and open_questions):
         said = {"order": list(found.order[:5]), "margin": found.margin, "counted": found.counted, "exchange": exchange}
         room.say("weighed", said)
         return Weighed(found, exchange), None

@@ -271,6 +271,7 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "hear": _heard,
     "answer": _heard,
     "weigh": _weighed,
+    "people": lambda output: "open for people until the deadline",
     "settle": _weighed,
     "draft": lambda output: "; ".join(output["refusals"] or output["sentences"])[:200],
     "revise": lambda output: output["skipped"] or "; ".join(output["said"])[:200],

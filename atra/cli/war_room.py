@@ -4,6 +4,7 @@ import getpass
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,6 +68,7 @@ def war_room(
     budget_usd: Annotated[
         float | None, typer.Option(min=0.0001, max=1_000_000, help="What models may cost in this room.")
     ] = None,
+    hold: Annotated[bool, typer.Option("--hold", help="Wait for people's votes until the deadline.")] = False,
     follow: Annotated[str, typer.Option(help="Watch the room with this id.")] = "",
     veto: Annotated[str, typer.Option(help="With vote: an option that must not be taken.")] = "",
     reason: Annotated[str, typer.Option(help="With vote: why.")] = "",
@@ -102,6 +104,7 @@ def war_room(
             wanted=wanted,
             deadline_s=deadline,
             budget_usd=budget_usd,
+            hold=hold,
         )
 
     def on_question(wired: Wiring) -> Opening:
@@ -116,6 +119,7 @@ def war_room(
             wanted=wanted,
             deadline_s=deadline,
             budget_usd=budget_usd,
+            hold=hold,
         )
 
     if repair:
@@ -242,7 +246,11 @@ def _watch(wired: Wiring, run: Run, *, quiet: bool) -> Run:
     Raises:
         AtraError: it took far longer than its deadline.
     """
-    until = time.monotonic() + asked_of(run.input).deadline_s + _GRACE_S
+    asked = asked_of(run.input)
+    until = time.monotonic() + asked.deadline_s + _GRACE_S
+    if asked.hold and run.deadline_at and not quiet:
+        until_when = run.deadline_at.astimezone(UTC)
+        err.print(f"open for people until {until_when:%H:%M:%S} UTC: `atra war-room vote {run.id} OPTION…`")
     for told in _posts(wired, run.id):
         if told is not None and told.kind != "decision" and not quiet:
             _print_post(told)

@@ -132,6 +132,7 @@ class WarRoomSettings(BaseModel):
     code: tuple[str, ...] = ()
     question: tuple[str, ...] = ()
     deadline_s: Seconds = 300.0
+    hold: bool = False  # every room waits for people's votes until its deadline
     room_usd: Dollars = 1.0
     room_tokens: Annotated[int, Field(ge=1000)] = 200_000
     window_s: Seconds = 86_400.0

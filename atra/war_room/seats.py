@@ -62,6 +62,7 @@ class Asked:
         budget_usd: what its models may cost.
         budget_tokens: and how many tokens they may take.
         repair: whether a decision on code starts a repair with its hints.
+        hold: whether it waits for people until its deadline, however clear the experts are.
     """
 
     task: Task
@@ -74,6 +75,7 @@ class Asked:
     budget_usd: float = 1.0
     budget_tokens: int = 200_000
     repair: bool = False
+    hold: bool = False
 
 
 def asked_of(given: Mapping[str, Any]) -> Asked:

@@ -18,9 +18,11 @@ from atra.cli.stack import environment_of
 from atra.core.runs import Run, new_id
 from atra.core.settings import Settings
 from atra.repository import Repository
+from atra.war_room.records import Ballot
 from atra.war_room.seats import PREFIX, repair_after
 from atra.wiring import Wiring, use
 from tests.faults.test_broker_outage import Redis
+from tests.services.watching import eventually
 from tests.targets import git, small_shop
 from workers.app import make_app
 from workers.pipelines import send
@@ -87,7 +89,7 @@ class Around:
         self.repository = small_shop(tmp_path / "shop")
         self.wired, self.app = use(self.settings), make_app(self.settings)
 
-    def open(self, deadline_s: float, *, repair: bool = False) -> Run:
+    def open(self, deadline_s: float, *, repair: bool = False, hold: bool = False) -> Run:
         """Open a room of five seats and send it."""
         target = make_target(Repository.open(self.repository), self.settings, budget_s=60)
         opening = room_for(
@@ -100,6 +102,7 @@ class Around:
             repair=repair,
             wanted=SEATS,
             deadline_s=deadline_s,
+            hold=hold,
         )
         run = self.wired.runs.open(opening.run_id, opening.plan, opening.given)
         self.app.send_task("maintenance.send", (run.id,), ignore_result=True)
@@ -160,6 +163,31 @@ def test_three_of_five_dead_and_a_person_is_asked(around: Around):
     assert ballots["history"].abstained == "RuntimeError: no idea, and password=[redacted]"
     assert [run.id] == [one.id for one in around.wired.runs.recent()]
     assert git(around.repository, "for-each-ref") == before
+
+
+def test_a_held_room_hears_a_person_whatever_dies_meanwhile(around: Around):
+    """The experts agree at once; the room waits, its worker is killed, and a veto before the deadline counts."""
+    with workers(around.settings, around.folder, {}):
+        run = around.open(15, hold=True)
+        eventually(lambda: around.wired.runs.outputs(run.id, "weigh"), patience_s=14)
+    veto = Ballot("person:ann", "person", "person", vetoes={CHOSEN: "it is frozen"}, abstained="a veto only")
+    assert not around.wired.rooms.cast(run.id, veto).late
+    assert around.wired.rooms.decision(run.id) is None
+    with workers(around.settings, around.folder, {}):
+        run = around.ended(run)
+
+    assert (run.outcome, run.ended_at > run.deadline_at) == ("no_consensus", True)
+    assert "it is frozen" in run.reason
+    assert around.wired.rooms.decision(run.id).tally.counted == len(SEATS)
+
+
+def test_a_held_room_that_nobody_joins_is_decided_by_its_experts(around: Around):
+    """At the deadline, not before, and it has not expired: nothing was missing."""
+    with workers(around.settings, around.folder, {}):
+        run = around.ended(around.open(12, hold=True))
+
+    assert (run.outcome, run.ended_at > run.deadline_at) == ("decided", True)
+    assert around.wired.rooms.decision(run.id).option == CHOSEN
 
 
 def test_who_floods_or_comes_late_harms_nobody(around: Around):
