@@ -176,8 +176,14 @@ class Room:
 
 
 def convene(work: Work) -> tuple[Agenda | Concluded, Ending | None]:
-    """Find what is to be decided among, and open the channel."""
+    """Find what is to be decided among, and open the channel.
+
+    Raises:
+        MissingPart: what every seat of a room on a question would need is not installed.
+    """
     room = Room(work)
+    if room.asked.task == "question" and room.models:
+        room.model(room.models[0])  # told once, not by each seat
     agenda, why = _agenda(room)
     seats = [{"expert": seat.expert, "department": seat.department, "kind": seat.kind} for seat in room.asked.seats]
     options = {option.id: option.text for option in agenda.options[:20]}

@@ -88,8 +88,9 @@ def run(arguments: Sequence[str]) -> int:
     except _Complaint as complaint:
         if not complaint.format_message():  # the help was printed instead
             return 2
+        command = complaint.ctx.command_path if getattr(complaint, "ctx", None) else "atra"
         print_error(
-            {"error": complaint.format_message(), "hint": "`atra --help` lists what there is."}, as_json=as_json
+            {"error": complaint.format_message(), "hint": f"`{command} --help` lists what there is."}, as_json=as_json
         )
         return 2
     except Exception as error:  # noqa: BLE001 - the edge of the process: told in one sentence, the rest is logged

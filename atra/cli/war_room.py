@@ -36,6 +36,7 @@ _LISTED = 8  # options that are told at the opening
 _GRACE_S = 120.0
 _OUTAGE_S = 60.0
 _WAIT_S = 0.5
+_VOTING = "Options of: atra war-room vote ROOM [OPTION]..."
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,11 @@ def war_room(
     ] = None,
     hold: Annotated[bool, typer.Option("--hold", help="Wait for people's votes until the deadline.")] = False,
     follow: Annotated[str, typer.Option(help="Watch the room with this id.")] = "",
-    veto: Annotated[str, typer.Option(help="With vote: an option that must not be taken.")] = "",
-    reason: Annotated[str, typer.Option(help="With vote: why.")] = "",
-    name: Annotated[str, typer.Option("--as", help="With vote: your name; that of your account unless given.")] = "",
+    veto: Annotated[str, typer.Option(help="An option that must not be taken.", rich_help_panel=_VOTING)] = "",
+    reason: Annotated[str, typer.Option(help="Why.", rich_help_panel=_VOTING)] = "",
+    name: Annotated[
+        str, typer.Option("--as", help="Your name; that of your account unless given.", rich_help_panel=_VOTING)
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Ask several experts, and get one decision with its evidence and its dissent."""

@@ -1,6 +1,7 @@
 """From a name in the settings to a model that answers."""
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from atra.core.errors import BadInput, MissingPart
 from atra.core.settings import ModelSettings
@@ -51,7 +52,11 @@ def open_model(name: str, settings: ModelSettings) -> ChatModel:
     try:
         return ConfiguredModel(_door(name, settings), settings)
     except ImportError as error:
-        raise MissingPart(f"the package {error.name} (`pip install 'atra[models]'`)") from error
+        raise _missing(f"the package {error.name}", "models") from error
+
+
+def _missing(what: str, extra: str) -> MissingPart:
+    return MissingPart(f"{what} (`pip install 'atra[{extra}]'`; in a checkout `pip install -e '.[{extra}]'`)")
 
 
 def _door(name: str, settings: ModelSettings) -> ChatModel:
@@ -77,4 +82,6 @@ def _door(name: str, settings: ModelSettings) -> ChatModel:
         case "local":
             from atra.llm.local import LocalModel
 
+            if not (find_spec("torch") and find_spec("transformers")):  # loading them takes seconds
+                raise _missing("torch and transformers", "distill")
             return LocalModel(name, settings.model)

@@ -1,6 +1,7 @@
 """War-rooms whose seats are models, played by a server that speaks the wire format; every step in this process."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from atra.cli.outcome import exit_code
 from atra.cli.war_room import as_room, minutes_of
-from atra.core.errors import DatabaseUnavailable, ModelUnavailable, Transient
+from atra.core.errors import DatabaseUnavailable, MissingPart, ModelUnavailable, Transient
 from atra.core.records import from_json
 from atra.core.runs import Opening, Run, new_id
 from atra.core.settings import ModelSettings, Settings
@@ -117,6 +119,22 @@ def test_seats_that_agree_decide_at_once(wired: Wiring, play: Play):
     assert told["cost_usd"] == pytest.approx(sum(call.cost_usd for call in calls))
     assert told["cost_usd"] > 0
     assert told["ballots"][0]["evidence"] == [{"text": "cheaper over two years", "reference": "b"}]
+
+
+def test_a_package_that_is_missing_is_told_once(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    """Before anybody is heard: one sentence, and the exit code of a missing part."""
+    model = ModelSettings(provider="anthropic", model="m", input_usd=1.0, output_usd=1.0)
+    wired = use(settings.model_copy(update={"models": {"one": model}}))
+    monkeypatch.setitem(sys.modules, "anthropic", None)
+    monkeypatch.delitem(sys.modules, "atra.llm.anthropic_messages", raising=False)
+
+    opening = room_on_question(wired, "What now?", run_id=new_id(PREFIX), options=("a", "b"))
+    run = wired.runs.open(opening.run_id, opening.plan, opening.given)
+    with pytest.raises(MissingPart, match="the package anthropic"):
+        finished(wired, run)
+
+    assert exit_code(wired.runs.get(run.id), wired.runs.steps(run.id)) == 3
+    assert wired.rooms.ballots(run.id) == []
 
 
 def test_one_exchange_without_names_and_a_change_needs_evidence(wired: Wiring, play: Play):

@@ -144,3 +144,13 @@ def test_a_run_without_a_bound_on_its_money_is_refused(tmp_path: Path, command: 
 
     assert done.returncode == 2
     assert "--budget-usd" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "command"), [(("war-room", "q", "--deadline", "x"), "atra war-room"), (("no",), "atra")]
+)
+def test_bad_usage_points_to_the_help_of_its_command(tmp_path: Path, given: tuple[str, ...], command: str):
+    """Not to the list of all commands, where the option is not told."""
+    done = atra(*given, ATRA_HOME=str(tmp_path))
+
+    assert (done.returncode, f"`{command} --help`" in done.stderr) == (2, True)
