@@ -19,13 +19,14 @@ _HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Bug:
-    """One bug: the repository's files with it, and the region that holds it."""
+    """One bug: the repository's files with it, the region that holds it, and the text of its file without it."""
 
     id: str
     package: str
     truth: str
     change: str
     files: Mapping[str, str]
+    original: str
     history: History
     protected: tuple[str, ...] = ()
 
@@ -77,4 +78,4 @@ def _bug(name: str, number: int, bug: Mapping[str, Any], files: Mapping[str, str
     changed = {**files, path: files[path].replace(bug["right"], bug["wrong"])}
     blamed = replace(history, wrote={**history.wrote, bug["truth"]: bug["came_with"]})
     change = f"{bug['right'].strip()!r} -> {bug['wrong'].strip()!r}"
-    return Bug(f"{name}-{number:02}", name, bug["truth"], change, changed, blamed)
+    return Bug(f"{name}-{number:02}", name, bug["truth"], change, changed, files[path], blamed)

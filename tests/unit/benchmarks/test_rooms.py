@@ -73,6 +73,7 @@ def test_there_are_bugs_enough():
     assert len(BUGS) >= 15
     assert len({bug.id for bug in BUGS}) == len(BUGS)
     for bug in BUGS:
+        assert bug.original != bug.files[bug.truth.partition("::")[0]]
         code = {path: text for path, text in bug.files.items() if path.endswith(".py")}
         assert all(ast.parse(text) for path, text in code.items() if text)
         assert bug.truth in {region.id for region in regions_of(code)}
