@@ -106,7 +106,8 @@ def _opening(wired: Wiring, failure: Failure, target: Target, choice: Choice) ->
     settings = wired.settings
     migrating = choice.path.name == "migrate"
     plan = migrate_target(settings) if migrating else repair_plan(settings, target.generator, settings.shards)
-    return Opening(new_id("r"), plan, to_json(target), failure.id, row_of(choice.path, choice.situation))
+    opened = Opening(new_id("r"), plan, to_json(target), failure.id, row_of(choice.path, choice.situation))
+    return opened.hurried(failure.urgent)
 
 
 def _seen_again(wired: Wiring, failure: Failure, report: Report) -> Taken | None:

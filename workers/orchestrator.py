@@ -95,7 +95,7 @@ def choose_path(wired: Wiring, matter: Matter, room_id: str) -> Choice:
         log.exception("no room can be convened", failure_id=failure.id)
         situation = replace(situation, no_room=f"no room can be convened: {wired.redactor.text(str(error))}")
         return Choice(path_of(situation, rules), situation)
-    return Choice(path, situation, replace(room, decided=row_of(path, situation)))
+    return Choice(path, situation, replace(room, decided=row_of(path, situation)).hurried(failure.urgent))
 
 
 def keep(wired: Wiring, failure: Failure, choice: Choice) -> Failure:

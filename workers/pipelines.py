@@ -133,6 +133,7 @@ def _signature(app: Celery, run: Run, step: Step, *, alone: bool) -> Signature:
         immutable=True,
         argsrepr=shown,
         kwargsrepr="",
+        **({"queue": "urgent"} if run.urgent else {}),
         **_limits(run, step),
         ignore_result=alone,  # what a step puts out stands in the database; only a chord counts results
     )

@@ -451,7 +451,7 @@ def _repair(room: Room, decision: Decision, hints: Hints) -> Opening | None:
     target = replace(target, protected=(*target.protected, *hints.forbidden))
     given = {**to_json(target), HINTS: to_json(hints), ROOM: run.id}
     plan = repair_plan(settings, target.generator, settings.shards)
-    return Opening(repair_after(run.id), plan, given, run.failure_id)
+    return Opening(repair_after(run.id), plan, given, run.failure_id).hurried(run.urgent)
 
 
 def _judged(room: Room, found: Tally, ballots: list[Ballot]) -> str | None:

@@ -69,6 +69,7 @@ def war_room(
     budget_usd: Annotated[
         float | None, typer.Option(min=0.0001, max=1_000_000, help="What models may cost in this room.")
     ] = None,
+    urgent: Annotated[bool, typer.Option("--urgent", help="Do not wait behind other work.")] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Wait for people's votes until the deadline.")] = False,
     follow: Annotated[str, typer.Option(help="Watch the room with this id.")] = "",
     veto: Annotated[str, typer.Option(help="An option that must not be taken.", rich_help_panel=_VOTING)] = "",
@@ -127,13 +128,13 @@ def war_room(
 
     if repair:
         _check(not option and not context, "--option and --context belong to a question, not to --repair")
-        _run(on_repair, as_json=as_json)
+        _run(on_repair, urgent=urgent, as_json=as_json)
     else:
         _check(bool(words[0].strip()), "the problem is empty")
         _check(len(words[0]) <= _LONGEST_TEXT, f"a problem has at most {_LONGEST_TEXT} characters; use --context")
         _options(option or [])
         _texts(context or [])
-        _run(on_question, as_json=as_json)
+        _run(on_question, urgent=urgent, as_json=as_json)
 
 
 def as_room(minutes: Minutes) -> dict[str, Any]:
@@ -223,12 +224,12 @@ def print_room(minutes: Minutes) -> None:
         out.print(f"the repair with its hints is run [bold]{minutes.repair.id}[/]: {status(minutes.repair)}")
 
 
-def _run(opening_of: Callable[[Wiring], Opening], *, as_json: bool) -> None:
+def _run(opening_of: Callable[[Wiring], Opening], *, urgent: bool, as_json: bool) -> None:
     with with_stack(quiet=as_json) as session:
         from workers.intake import launch
 
         wired = session.wired
-        opening = opening_of(wired)
+        opening = opening_of(wired).hurried(urgent)
         with stopping(wired, opening.run_id):
             run = _watch(wired, launch(wired, opening), quiet=as_json)
         minutes = minutes_of(wired, run)

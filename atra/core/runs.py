@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -40,6 +40,11 @@ class Run:
     deadline_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
+
+    @property
+    def urgent(self) -> bool:
+        """Whether its steps wait in a queue of their own; it goes on to what follows from it."""
+        return bool(self.input.get("urgent"))
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,10 @@ class Opening:
     given: Mapping[str, Any]
     failure_id: str | None = None
     decided: Mapping[str, Any] | None = None
+
+    def hurried(self, urgent: bool) -> "Opening":
+        """Return the same opening, of an urgent run where it is urgent; see `Run.urgent`."""
+        return replace(self, given={**self.given, "urgent": True}) if urgent else self
 
 
 @dataclass(frozen=True)

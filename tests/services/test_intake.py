@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
+from celery import Signature
 from sqlalchemy import text
 
 from atra.core.clock import utc_now
@@ -22,7 +23,7 @@ from tests.targets import git, small_shop
 from workers.app import app
 from workers.intake import Taken, take_in
 from workers.orchestrator import escalating, rules_of
-from workers.pipelines import self_repair
+from workers.pipelines import canvas, self_repair
 from workers.rooms import room_after
 from workers.targets import make_target
 from workers.task import run_step
@@ -119,6 +120,28 @@ def test_an_urgent_failure_is_for_more_than_one(shop: Shop):
     assert from_json(Target, taken.run.input).revision == git(shop.root, "rev-parse", "HEAD")
     assert "it is urgent" in taken.why
     assert shop.paths(taken) == [("war_room", taken.run.id)]
+
+
+def test_what_an_urgent_failure_starts_waits_in_a_queue_of_its_own(shop: Shop):
+    """Each step of it, those of a chord too; what is not urgent waits with its kind."""
+    queues = {}
+    for urgent in (True, False):
+        taken = shop.report(urgent=urgent, error_type="KeyError" if urgent else "ValueError")
+        assert taken.run
+        links = canvas(app, taken.run, shop.wired.runs.steps(taken.run.id))
+        assert links is not None
+        queues[urgent] = {one.options.get("queue") for one in every_task(links)}
+
+    assert queues == {True: {"urgent"}, False: {None}}
+
+
+def every_task(links: Signature) -> Iterator[Signature]:
+    """Yield the tasks of a canvas, however they are nested."""
+    parts = [*getattr(links, "tasks", ()), *filter(None, [getattr(links, "body", None)])]
+    if not parts:
+        yield links
+    for part in parts:
+        yield from every_task(part)
 
 
 def test_a_failure_that_comes_again_and_again_is_for_more_than_one(shop: Shop):
