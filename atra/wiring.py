@@ -11,7 +11,9 @@ from atra.core.redaction import CodeRedactor, Redactor
 from atra.core.settings import Settings, load_settings
 from atra.llm.budget import Budgets
 from atra.llm.chat import ChatModel
+from atra.llm.embedding import Embedder
 from atra.llm.meter import Meter
+from atra.llm.minilm import MiniLM
 from atra.llm.models import open_model
 from atra.llm.prices import price_of
 from atra.sandbox.bubblewrap import make_sandbox
@@ -104,6 +106,11 @@ class Wiring:
     def sandbox(self) -> Sandbox:
         """Where untrusted code runs."""
         return make_sandbox(self.settings.sandbox)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """What gives texts their vectors; loaded when it is first asked."""
+        return MiniLM()
 
     def models(
         self,
