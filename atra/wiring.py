@@ -27,6 +27,7 @@ from atra.storage.ledger import LedgerStore
 from atra.storage.paths import PathStore
 from atra.storage.rooms import RoomStore
 from atra.storage.runs import RunStore
+from atra.storage.scout import ScoutStore
 
 
 class Wiring:
@@ -80,6 +81,11 @@ class Wiring:
     def rooms(self) -> RoomStore:
         """Ballots and decisions of war-rooms, and the experts' records."""
         return RoomStore(self.engine)
+
+    @cached_property
+    def scout(self) -> ScoutStore:
+        """Feeds that are followed, and their articles."""
+        return ScoutStore(self.engine)
 
     @cached_property
     def signals(self) -> signals.Signals:

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     Float,
     ForeignKey,
@@ -18,7 +19,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 metadata = MetaData(
     naming_convention={
@@ -194,4 +195,73 @@ paths = Table(  # what the orchestrator decided of a failure, with all it knew
     Column("taken_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Index("ix_paths_failure_id_taken_at", "failure_id", "taken_at"),
     Index("ix_paths_run_id", "run_id"),
+)
+
+feed_hosts = Table(  # whose feeds are polled by one worker at a time
+    "feed_hosts",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("due_at", DateTime(timezone=True)),  # of its next feed; null where there is nothing to poll
+    Column("not_before", DateTime(timezone=True)),  # what the host asked for with 429 or 503
+    Column("leased_until", DateTime(timezone=True)),
+    Column("fence", Integer, nullable=False, server_default=text("0")),
+    Index("ix_feed_hosts_due_at", "due_at"),
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("address", Text, nullable=False, unique=True),
+    Column("host", Text, ForeignKey("feed_hosts.host"), nullable=False),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("state", Text, nullable=False, server_default="active"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("etag", Text, nullable=False, server_default=""),
+    Column("last_modified", Text, nullable=False, server_default=""),
+    Column("validated", Text, nullable=False, server_default=""),
+    Column("digest", Text, nullable=False, server_default=""),
+    Column("interval_s", Float, nullable=False, server_default=text("3600")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("moved_to", Text, nullable=False, server_default=""),
+    Column("moved_seen", Integer, nullable=False, server_default=text("0")),
+    Column("past", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("added_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("fetched_at", DateTime(timezone=True)),
+    Column("polled_at", DateTime(timezone=True)),
+    Column("next_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    CheckConstraint("state IN ('active', 'retired')", name="state"),
+    Index("ix_feeds_host_next_at", "host", "next_at"),
+)
+
+articles = Table(
+    "articles",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("feed_id", BigInteger, ForeignKey("feeds.id", ondelete="CASCADE"), nullable=False),
+    Column("key", Text, nullable=False),  # what tells it from the others of its feed
+    Column("address", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("subjects", ARRAY(Text), nullable=False),
+    Column("sketch", ARRAY(Integer), nullable=False),
+    Column("bands", ARRAY(Integer), nullable=False),
+    Column("duplicate_of", BigInteger, ForeignKey("articles.id", ondelete="SET NULL")),
+    Column("published_at", DateTime(timezone=True)),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column(
+        "words",
+        TSVECTOR,
+        Computed(
+            "setweight(to_tsvector('english', title), 'A') || setweight(to_tsvector('english', text), 'B')",
+            persisted=True,
+        ),
+    ),
+    Index("uq_articles_feed_id_key", "feed_id", "key", unique=True),
+    Index("ix_articles_address", "address"),
+    Index("ix_articles_duplicate_of", "duplicate_of"),
+    Index("ix_articles_published_at", "published_at", postgresql_where=text("duplicate_of IS NULL")),
+    Index("ix_articles_bands", "bands", postgresql_using="gin"),
+    Index("ix_articles_words", "words", postgresql_using="gin"),
 )
