@@ -43,7 +43,9 @@ LEASE_S = 180.0
 
 _now = func.clock_timestamp()
 _ENGLISH = literal("english", REGCONFIG)
-_LONGEST_WAIT = timedelta(days=8)  # nothing is put off for longer, so what is further away was written by a wrong clock
+_LONGEST_WAIT = timedelta(
+    days=10
+)  # nothing is put off for longer, so what is further away was written by a wrong clock
 _ALIKE = 0.8
 _NEAR_DAYS = 30
 _ONE_AT_A_TIME = 0x5C0  # the advisory lock under which duplicates are looked for
