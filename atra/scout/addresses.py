@@ -14,7 +14,7 @@ _TRACKING = re.compile(
     r"s_cid|_openstat|ga_[a-z]+|at_(?:medium|campaign|link\w*)|__s|spm",
     re.IGNORECASE,
 )
-_UNSEEN = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_UNSEEN = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _KEPT = "%/:=&?~#+!$,;'@()*[]"  # quoted already, or of a meaning that quoting would take away
 
 
@@ -27,7 +27,8 @@ def canonical(address: str, base: str = "") -> str:
     Args:
         base: what a relative address is relative to.
     """
-    parts = _parts(urljoin_or_empty(base, _UNSEEN.sub("", address)))
+    seen = _UNSEEN.sub("", address)
+    parts = _parts(urljoin_or_empty(base, seen)) if seen else None
     if parts is None:
         return ""
     query = "&".join(pair for pair in parts.query.split("&") if not _TRACKING.fullmatch(pair.partition("=")[0]))

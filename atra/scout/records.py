@@ -88,6 +88,9 @@ class Item:
         address: canonical, see `atra.scout.addresses`; empty where it has none.
         text: what the feed says of it, or all of it, as the feed likes.
         published_at: None where it does not say.
+        subjects: what it speaks of, see `atra.scout.subjects`.
+        sketch: see `atra.scout.likeness`; empty for a text that is too short to be told from others.
+        bands: parts of the sketch that are looked up by an index.
     """
 
     key: str
@@ -95,6 +98,9 @@ class Item:
     title: str
     text: str
     published_at: datetime | None = None
+    subjects: tuple[str, ...] = ()
+    sketch: tuple[int, ...] = ()
+    bands: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,22 +110,6 @@ class Document:
     title: str
     items: tuple[Item, ...]
     hints: Hints = Hints()
-    home: str = ""
-
-
-@dataclass(frozen=True)
-class Fresh:
-    """An item on its way into the store: what it speaks of, and what near-duplicates are found by.
-
-    Args:
-        sketch: see `atra.scout.likeness`; empty for a text that is too short to be told from others.
-        bands: parts of the sketch that are looked up by an index.
-    """
-
-    item: Item
-    subjects: tuple[str, ...] = ()
-    sketch: tuple[int, ...] = ()
-    bands: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

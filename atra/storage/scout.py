@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from atra.scout.addresses import host_of, same_site
 from atra.scout.likeness import likeness, numbers
-from atra.scout.records import Article, Feed, Fresh
+from atra.scout.records import Article, Feed, Item
 from atra.scout.trends import Mention
 from atra.storage.database import storable, transaction
 from atra.storage.tables import articles, feed_hosts, feeds
@@ -143,7 +143,7 @@ class ScoutStore:
             query = select(*_FEED).where(waiting).order_by(feeds.c.next_at).limit(most)
             return Host(name, held.fence, held.now, tuple(_feed(row) for row in db.execute(query)))
 
-    def settle(self, host: Host, feed: Feed, wait_s: float, fresh: Sequence[Fresh] = (), *, well: bool) -> int | None:
+    def settle(self, host: Host, feed: Feed, wait_s: float, items: Sequence[Item] = (), *, well: bool) -> int | None:
         """Keep what a poll found, extend the hold on the host, and return how many articles are new.
 
         None where the host is another worker's by now, which polls the feed again: nothing is kept then.
@@ -151,7 +151,7 @@ class ScoutStore:
         Args:
             feed: as the poll left it; its instants are the database's.
             wait_s: after how long it is asked again.
-            fresh: its items, cleaned.
+            items: what its document holds, cleaned.
             well: whether the poll met with no fault.
         """
         with transaction(self._engine) as db:
@@ -164,7 +164,7 @@ class ScoutStore:
             if is_first is None:  # removed meanwhile
                 return 0
             _write(db, _unless_followed(db, feed), wait_s, well=well)
-            return _keep(db, feed, fresh, first=is_first) if fresh else 0
+            return _keep(db, feed, items, first=is_first) if items else 0
 
     def release(self, host: Host, pause_s: float = 0.0) -> None:
         """Let others have the host when its next feed is due, and not before the pause that it asked for."""
@@ -299,13 +299,13 @@ def _write(db: Connection, feed: Feed, wait_s: float, *, well: bool) -> None:
     db.execute(update(feeds).where(feeds.c.id == feed.id).values(row))
 
 
-def _keep(db: Connection, feed: Feed, fresh: Sequence[Fresh], *, first: bool) -> int:
+def _keep(db: Connection, feed: Feed, items: Sequence[Item], *, first: bool) -> int:
     """Keep what is new and what has changed; return how many are new.
 
     Args:
         first: whether this is the feed's first poll, whose items without a date may be old.
     """
-    by_key = {storable(one.item.key): one for one in fresh}
+    by_key = {storable(one.key): one for one in items}
     query = select(articles.c.id, articles.c.key, articles.c.digest).where(articles.c.feed_id == feed.id)
     known = {row.key: row for row in db.execute(query.where(articles.c.key.in_(list(by_key))))}
     for key, row in known.items():
@@ -315,44 +315,46 @@ def _keep(db: Connection, feed: Feed, fresh: Sequence[Fresh], *, first: bool) ->
     if new:
         # Two feeds that bring the same article at one moment would else not see each other's.
         db.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
-    same = _by_address(db, new)
+    same = _by_address(db, feed, new)
     for one in reversed(new):  # feeds begin with the newest, and ids grow with time
         _insert(db, feed, one, same, first=first)
     return len(new)
 
 
-def _insert(db: Connection, feed: Feed, one: Fresh, same: dict[str, tuple[int, str]], *, first: bool) -> None:
+def _insert(db: Connection, feed: Feed, one: Item, same: dict[str, tuple[int, str]], *, first: bool) -> None:
     """Keep one new item.
 
     Args:
-        same: by address, the article that stands for it and its feed's address; changed.
+        same: by address, the article of another feed that stands for it, and that feed's address.
     """
-    address = storable(one.item.address)
+    address = storable(one.address)
     older, of = same.get(address, (None, ""))
     # Who writes of a page on another site, and is polled before that site's own feed, must not speak for it.
     first_hand = older is not None and same_site(address, feed.address) and not same_site(address, of)
     duplicate_of = None if first_hand else older or _alike(db, feed, one)
-    date = one.item.published_at
+    date = one.published_at
     published_at = func.least(literal(date, DateTime(timezone=True)), _now) if date else None if first else _now
-    own = {"feed_id": feed.id, "key": storable(one.item.key), "address": address}
+    own = {"feed_id": feed.id, "key": storable(one.key), "address": address}
     row = {**_texts(one), **own, "duplicate_of": duplicate_of, "published_at": published_at}
     made: int = db.execute(insert(articles).values(row).returning(articles.c.id)).scalar_one()
     if first_hand:
         copies = or_(articles.c.id == older, articles.c.duplicate_of == older)
         db.execute(update(articles).where(copies).values(duplicate_of=made))
-    if address and duplicate_of is None:
-        same[address] = (made, feed.address)
 
 
-def _by_address(db: Connection, new: Sequence[Fresh]) -> dict[str, tuple[int, str]]:
-    """Return the articles that stand for these addresses already: id, and address of the feed."""
-    wanted = [storable(one.item.address) for one in new if one.item.address]
+def _by_address(db: Connection, feed: Feed, new: Sequence[Item]) -> dict[str, tuple[int, str]]:
+    """Return the articles of other feeds that stand for these addresses already: id, and address of the feed.
+
+    Within one feed the key decides alone: there are feeds whose items all link to one page.
+    """
+    wanted = [storable(one.address) for one in new if one.address]
     query = select(articles.c.id, articles.c.address, feeds.c.address.label("of")).join(feeds)
     query = query.where(articles.c.address.in_(wanted), articles.c.duplicate_of.is_(None))
+    query = query.where(articles.c.feed_id != feed.id)
     return {row.address: (row.id, row.of) for row in db.execute(query)} if wanted else {}
 
 
-def _alike(db: Connection, feed: Feed, one: Fresh) -> int | None:
+def _alike(db: Connection, feed: Feed, one: Item) -> int | None:
     """Return the article of another feed that says nearly the same, if there is one.
 
     Within one feed nearly the same is how two releases are told, so there the key decides alone.
@@ -365,17 +367,17 @@ def _alike(db: Connection, feed: Feed, one: Fresh) -> int | None:
         articles.c.duplicate_of.is_(None),
         articles.c.seen_at > _now - literal(timedelta(days=_NEAR_DAYS), Interval),
     )
-    told = numbers(one.item.title)
+    told = numbers(one.title)
     near = [row for row in db.execute(query.limit(100)) if numbers(row.title) == told]
     best = max(near, key=lambda row: likeness(row.sketch, one.sketch), default=None)
     return best.id if best is not None and likeness(best.sketch, one.sketch) >= _ALIKE else None
 
 
-def _texts(one: Fresh) -> dict[str, Any]:
+def _texts(one: Item) -> dict[str, Any]:
     """Return what may change of an article while it stays the same."""
     return {
-        "title": storable(one.item.title),
-        "text": storable(one.item.text),
+        "title": storable(one.title),
+        "text": storable(one.text),
         "digest": _digest(one),
         "subjects": [storable(subject) for subject in one.subjects],
         "sketch": list(one.sketch),
@@ -383,8 +385,8 @@ def _texts(one: Fresh) -> dict[str, Any]:
     }
 
 
-def _digest(one: Fresh) -> str:
-    said = f"{one.item.title}\n{one.item.text}"
+def _digest(one: Item) -> str:
+    said = f"{one.title}\n{one.text}"
     return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from atra.scout.likeness import bands, sketch
-from atra.scout.records import Feed, Fresh, Item
+from atra.scout.records import Feed, Item
 from atra.storage.database import connect
 from atra.storage.scout import Host, ScoutStore
 
@@ -34,12 +34,8 @@ def store(engine: Engine) -> ScoutStore:
 
 def item(key: str, title: str = "", text: str = "", *, days_ago: float | None = 0, address: str = "") -> Item:
     at = None if days_ago is None else datetime.now(UTC) - timedelta(days=days_ago)
-    return Item(key, address, title or key, text, at)
-
-
-def fresh(one: Item, *subjects: str) -> Fresh:
-    made = sketch(one.text)
-    return Fresh(one, subjects, made, bands(made))
+    made = sketch(text)
+    return Item(key, address, title or key, text, at, (), made, bands(made))
 
 
 def claimed(store: ScoutStore, address: str = ONE) -> tuple[Host, Feed]:
@@ -58,7 +54,7 @@ def keep(store: ScoutStore, address: str, *items: Item) -> int | None:
         db.execute(text("UPDATE feeds SET next_at = now()"))
         db.execute(text("UPDATE feed_hosts SET due_at = now(), leased_until = NULL"))
     host, feed = claimed(store, address)
-    new = store.settle(host, feed, 900, [fresh(one) for one in items], well=True)
+    new = store.settle(host, feed, 900, items, well=True)
     store.release(host)
     return new
 
@@ -70,7 +66,7 @@ def test_an_address_is_followed_once(store: ScoutStore):
 
     assert (new, newer, again.id, again.title) == (True, False, first.id, "One")
     host, feed = claimed(store)
-    store.settle(host, replace(feed, state="retired", reason="gone"), 900, [fresh(item("a"))], well=False)
+    store.settle(host, replace(feed, state="retired", reason="gone"), 900, [item("a")], well=False)
     assert store.feeds()[0].state == "retired"
     assert store.add(ONE)[0].state == "active"
     assert store.remove(first.id) is not None
@@ -118,8 +114,8 @@ def test_a_worker_that_died_is_followed_by_another(store: ScoutStore, engine: En
     second = store.claim()
 
     assert second is not None
-    assert store.settle(host, feed, 900, [fresh(item("late"))], well=True) is None
-    assert store.settle(second, feed, 900, [fresh(item("kept"))], well=True) == 1
+    assert store.settle(host, feed, 900, [item("late")], well=True) is None
+    assert store.settle(second, feed, 900, [item("kept")], well=True) == 1
     store.release(host)
     assert store.claim() is None, "who lost the host cannot give it away"
     assert [one.title for one in store.recent()] == ["kept"]
@@ -212,7 +208,9 @@ def test_one_address_is_one_article(store: ScoutStore):
     keep(store, TWO, item("x", "Seen elsewhere", address=address), item("y", "Other", address=f"{address}2"))
 
     assert sorted(one.title for one in store.recent()) == ["Other", "Seen"]
-    assert len(store.mentions(datetime.now(UTC) - timedelta(days=1))) == 2
+    keep(store, ONE, item("2", "Links to the same page", address=address))
+    assert len(store.recent()) == 3, "within one feed the key decides"
+    assert len(store.mentions(datetime.now(UTC) - timedelta(days=1))) == 3
 
 
 def test_nobody_speaks_for_another_site(store: ScoutStore):
