@@ -20,6 +20,7 @@ task_routes = {
     "delivery.*": {"queue": "repair"},
     "war_room.*": {"queue": "warroom"},
     "watch.*": {"queue": "maintenance"},
+    "scout.*": {"queue": "scout"},
     "maintenance.*": {"queue": "maintenance"},
 }
 
@@ -83,4 +84,5 @@ beat_max_loop_interval = 5
 beat_schedule = {
     "sweep": {"task": "maintenance.sweep", "schedule": 10.0, "options": {"expires": 10.0}},
     "beat-alive": {"task": "maintenance.tick", "schedule": 10.0, "options": {"expires": 10.0}},
+    "poll-feeds": {"task": "scout.poll", "schedule": 60.0, "options": {"expires": 55.0}},
 }

@@ -47,14 +47,16 @@ class FeedServer:
 
     Args:
         plays: by path; any other is answered with 404. May be changed meanwhile.
+        host: an address of the loopback.
     """
 
-    def __init__(self, plays: dict[str, Play] | None = None) -> None:
+    def __init__(self, plays: dict[str, Play] | None = None, *, host: str = "127.0.0.1") -> None:
         self.plays: dict[str, Play] = plays or {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.ending = Event()
         self._lock = Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server((host, 0), _Handler)
+        self.host = host
         self._server.feeds = self
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
@@ -65,7 +67,7 @@ class FeedServer:
 
     def url(self, path: str) -> str:
         """Return the address of a path."""
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http://{self.host}:{self.port}{path}"
 
     def paths(self) -> list[str]:
         """Return what was asked for, in order."""

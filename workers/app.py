@@ -24,6 +24,7 @@ TASK_MODULES = (
     "workers.reports",
     "workers.watch",
     "workers.delivery",
+    "workers.scout",
     "workers.maintenance",
     "workers.own_failures",
 )
@@ -39,7 +40,10 @@ def make_app(settings: Settings) -> Celery:
         broker_url=_reveal(settings.broker_url) or redis_url,
         result_backend=_checking_certificates(redis_url),
         redbeat_redis_url=redis_url,
-        beat_schedule={name: {**entry, "schedule": settings.sweep_s} for name, entry in app.conf.beat_schedule.items()},
+        beat_schedule={
+            name: {**entry, "schedule": settings.sweep_s} if entry["task"].startswith("maintenance.") else entry
+            for name, entry in app.conf.beat_schedule.items()
+        },
     )
     if not app.conf.broker_url.startswith(("redis", "rediss", "sentinel")):
         app.conf.broker_transport_options = {}

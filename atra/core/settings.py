@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
@@ -142,6 +143,24 @@ class WarRoomSettings(BaseModel):
     quiet_hours: tuple[Annotated[int, Field(ge=0, le=23)], Annotated[int, Field(ge=0, le=24)]] | None = None
 
 
+def _network(given: str) -> str:
+    ip_network(given)  # a ValueError names what is wrong with it
+    return given
+
+
+class ScoutSettings(BaseModel):
+    """How feeds are polled, as `[scout]` in `atra.toml`; docs/scout.md says what follows from it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    allow_private: tuple[Annotated[str, AfterValidator(_network)], ...] = ()  # networks that may be asked all the same
+    user_agent: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[ -~]+$")] | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 30.0  # for one feed with all its redirects
+    threads: Annotated[int, Field(ge=1, le=64)] = 16
+    gap_s: Annotated[float, Field(ge=0, le=60)] = 1.0  # between two feeds of one host
+    names: tuple[str, ...] = ()  # what articles are told to speak of wherever it stands in them
+
+
 class Settings(BaseSettings):
     """All of ATRA's settings with their defaults; see the module's docstring for where they are read."""
 
@@ -190,6 +209,7 @@ class Settings(BaseSettings):
     repositories: dict[str, RepositorySettings] = {}
     experts: dict[str, ExpertSettings] = {}
     war_room: WarRoomSettings = WarRoomSettings()
+    scout: ScoutSettings = ScoutSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -304,4 +324,5 @@ _TABLES: dict[str, type[BaseModel]] = {
     "repositories": RepositorySettings,
     "experts": ExpertSettings,
     "war_room": WarRoomSettings,
+    "scout": ScoutSettings,
 }

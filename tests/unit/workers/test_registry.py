@@ -24,7 +24,7 @@ TASKS = {
     "maintenance.send", "maintenance.sweep", "maintenance.tick", "self_repair.agent", "self_repair.ask",
     "self_repair.choose",
     "self_repair.commit", "self_repair.diagnose", "self_repair.propose", "self_repair.prove", "self_repair.receive",
-    "self_repair.reproduce", "self_repair.try", "self_repair.verify", "watch.mark",
+    "self_repair.reproduce", "self_repair.try", "self_repair.verify", "scout.poll", "watch.mark",
     "watch.undo",
     "war_room.answer", "war_room.convene", "war_room.hear", "war_room.prove", "war_room.reproduce", "war_room.settle",
     "war_room.weigh",
@@ -48,7 +48,7 @@ def own_tasks() -> dict[str, object]:
 def test_the_tasks_are_these():
     """Messages outlive renames, so a task's name is a promise."""
     assert set(own_tasks()) == TASKS
-    assert len(TASK_MODULES) == 9
+    assert len(TASK_MODULES) == 10
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -97,7 +97,9 @@ def test_a_repair_by_models_alone_needs_one():
 
 def test_the_timetable_fires_tasks_that_exist_and_expire():
     """Ticks that nobody took do not pile up."""
-    assert {entry["task"] for entry in app.conf.beat_schedule.values()} == {"maintenance.sweep", "maintenance.tick"}
+    assert {entry["task"] for entry in app.conf.beat_schedule.values()} == {
+        "maintenance.sweep", "maintenance.tick", "scout.poll",
+    }  # fmt: skip
     assert all(entry["options"]["expires"] <= 60 for entry in app.conf.beat_schedule.values())
 
 
