@@ -11,6 +11,7 @@
     └── Permanent                  the same answer every time
         ├── BadInput               what was given cannot be used (exit code 2)
         │   ├── NotARepository, UnknownRevision, UnknownRepository, UnknownRun, AmbiguousRun, UnknownFailure
+        │   ├── UnknownEntry
         │   ├── NoMigrations, MigrationsBroken
         │   ├── NoTests, UnknownTest, CommandNotFound, TestsHang, TargetBroken, InterpreterUnusable
         │   └── BadReport
@@ -123,6 +124,12 @@ class UnknownFailure(BadInput):
     """There is no failure {0}."""
 
     hint = "`atra failures` lists them."
+
+
+class UnknownEntry(BadInput):
+    """No entry of the cache has the id {0}."""
+
+    hint = "`atra cache search` lists them."
 
 
 class NoTests(BadInput):

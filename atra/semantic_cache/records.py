@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 
@@ -24,10 +25,14 @@ class Scope:
     system: str = ""
     language: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The scope as 64 hexadecimal digits, the same in every process."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+ANYONE = Scope()
+"""The scope of answers that everybody may be served."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,9 @@ class Entry:
         scope: the key of its scope.
         key: of its question, see `atra.semantic_cache.keys`.
         age_s: since it was made, by the database's clock.
+        hits: look-ups it answered, of those that are still remembered.
         right, wrong: how often a hit on it by meaning was judged to be so.
+        state: `live`, or `gone` and then `why`.
     """
 
     id: int
@@ -81,6 +88,8 @@ class Entry:
     hits: int = 0
     right: int = 0
     wrong: int = 0
+    state: str = "live"
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,3 +135,41 @@ class Served:
     hit: Hit | None = None
     fresh: Fresh | None = None
     joined: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry as the index sees it.
+
+    Args:
+        written: the transaction that wrote it last; it grows with each change of the row.
+        vector: float32, little endian, as bytes; None where the entry is not to be found by its meaning any more.
+    """
+
+    id: int
+    written: int
+    vector: bytes | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows in the order of (written, id), and the oldest transaction that was still open as they were read.
+
+    Every row that a transaction before `horizon` wrote can be seen; one after it may still appear among those read.
+    """
+
+    rows: tuple[Row, ...]
+    horizon: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the cache did in a while: look-ups by tier (`exact`, `semantic`, `miss`), money saved, hits judged."""
+
+    looked_up: Mapping[str, int]
+    saved_usd: float
+    judged: int
+    wrong: int
+    live: int
+    predicted: int
+    unembedded: int

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     SmallInteger,
@@ -195,6 +196,66 @@ paths = Table(  # what the orchestrator decided of a failure, with all it knew
     Column("taken_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Index("ix_paths_failure_id_taken_at", "failure_id", "taken_at"),
     Index("ix_paths_run_id", "run_id"),
+)
+
+cache_entries = Table(  # answers that may be given again; see atra/semantic_cache
+    "cache_entries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("scope", Text, nullable=False),  # its key; the parts stand beside it for people
+    Column("parts", JSONB, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("meta", JSONB, nullable=False),
+    Column("sources", ARRAY(Text), nullable=False),
+    Column("topics", ARRAY(Text), nullable=False),
+    Column("cost_usd", Float, nullable=False),
+    Column("predicted", Boolean, nullable=False),
+    Column("embedder", Text, nullable=False),  # whose vector it is; empty where there is none
+    Column("vector", LargeBinary),  # float32, little endian
+    Column("right", Integer, nullable=False, server_default=text("0")),  # hits in other words that were judged so
+    Column("wrong", Integer, nullable=False, server_default=text("0")),
+    Column("state", Text, nullable=False, server_default="live"),
+    Column("why", Text, nullable=False, server_default=""),  # it is gone
+    # The transaction that wrote the row last: by it every process finds what is new, whichever commits first.
+    Column("written", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text)::bigint")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("state IN ('live', 'gone')", name="state"),
+    Index("uq_cache_entries_live_scope_key", "scope", "key", unique=True, postgresql_where=text("state = 'live'")),
+    Index("ix_cache_entries_scope_written", "scope", "written", "id"),
+    Index("ix_cache_entries_expires_at", "expires_at"),
+    Index("ix_cache_entries_sources", "sources", postgresql_using="gin"),
+    Index("ix_cache_entries_topics", "topics", postgresql_using="gin"),
+)
+
+cache_lookups = Table(  # who asked and what was served; a month of them, those that were judged as long as their entry
+    "cache_lookups",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("entry_id", BigInteger, ForeignKey("cache_entries.id", ondelete="SET NULL")),
+    Column("similarity", Float),
+    Column("probability", Float),
+    Column("saved_usd", Float, nullable=False, server_default=text("0")),
+    Column("right", Boolean),  # once it was judged
+    Column("judged_by", Text),
+    Column("judged_at", DateTime(timezone=True)),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    CheckConstraint("tier IN ('exact', 'semantic', 'miss')", name="tier"),
+    Index("ix_cache_lookups_at", "at"),
+    Index("ix_cache_lookups_entry_id", "entry_id"),
+)
+
+cache_standing = Table(  # where the promise about errors stands: one row
+    "cache_standing",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, server_default=text("1")),
+    Column("standing", JSONB, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
 )
 
 feed_hosts = Table(  # whose feeds are polled by one worker at a time
