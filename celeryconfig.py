@@ -21,6 +21,7 @@ task_routes = {
     "war_room.*": {"queue": "warroom"},
     "watch.*": {"queue": "maintenance"},
     "scout.*": {"queue": "scout"},
+    "cache.*": {"queue": "maintenance"},
     "maintenance.*": {"queue": "maintenance"},
 }
 
@@ -84,5 +85,7 @@ beat_max_loop_interval = 5
 beat_schedule = {
     "sweep": {"task": "maintenance.sweep", "schedule": 10.0, "options": {"expires": 10.0}},
     "beat-alive": {"task": "maintenance.tick", "schedule": 10.0, "options": {"expires": 10.0}},
+    "tidy-cache": {"task": "cache.tidy", "schedule": 600.0, "options": {"expires": 590.0}},
+    "judge-cache": {"task": "cache.judge", "schedule": 300.0, "options": {"expires": 290.0}},
     "poll-feeds": {"task": "scout.poll", "schedule": 60.0, "options": {"expires": 55.0}},
 }

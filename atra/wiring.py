@@ -19,7 +19,11 @@ from atra.llm.prices import price_of
 from atra.sandbox.bubblewrap import make_sandbox
 from atra.sandbox.policy import MIB, Limits
 from atra.sandbox.protocol import Sandbox
+from atra.semantic_cache.cache import Index, Meaning, SemanticCache
+from atra.semantic_cache.decision import Decider
+from atra.semantic_cache.view import View
 from atra.storage import signals
+from atra.storage.cache import CacheStore
 from atra.storage.database import connect
 from atra.storage.events import EventStore
 from atra.storage.failures import FailureStore
@@ -28,6 +32,7 @@ from atra.storage.paths import PathStore
 from atra.storage.rooms import RoomStore
 from atra.storage.runs import RunStore
 from atra.storage.scout import ScoutStore
+from atra.storage.vectors import VectorTable
 
 
 class Wiring:
@@ -118,6 +123,25 @@ class Wiring:
         """What gives texts their vectors; loaded when it is first asked."""
         return MiniLM()
 
+    @cached_property
+    def cache_store(self) -> CacheStore:
+        """The semantic cache's entries and look-ups."""
+        return CacheStore(self.engine)
+
+    @cached_property
+    def cache(self) -> SemanticCache:
+        """The semantic cache, with a view of this process's own on it."""
+        store, chosen = self.cache_store, self.settings.cache
+
+        def open_index(embedder: Embedder) -> Index:
+            if chosen.backend == "pgvector":
+                return VectorTable(self.engine, embedder.identity, embedder.dim)
+            folder = self.settings.home / "cache"
+            return View(store, identity=embedder.identity, dim=embedder.dim, folder=folder)
+
+        meaning = Meaning(self.embedder, open_index, Decider.shipped())
+        return SemanticCache(store, meaning, max_error=chosen.max_error)
+
     def models(
         self,
         *,
@@ -161,7 +185,7 @@ class Wiring:
         """Forget connections that belong to the parent, without closing them under it."""
         if "engine" in self.__dict__:
             self.engine.dispose(close=False)
-        for name in ("signals",):
+        for name in ("signals", "cache", "cache_store"):
             self.__dict__.pop(name, None)
 
 

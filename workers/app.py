@@ -25,6 +25,7 @@ TASK_MODULES = (
     "workers.watch",
     "workers.delivery",
     "workers.scout",
+    "workers.cache",
     "workers.maintenance",
     "workers.own_failures",
 )

@@ -161,6 +161,17 @@ class ScoutSettings(BaseModel):
     names: tuple[str, ...] = ()  # what articles are told to speak of wherever it stands in them
 
 
+class CacheSettings(BaseModel):
+    """How answers are kept, as `[cache]` in `atra.toml`; docs/cache.md says what follows from it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    backend: Literal["faiss", "pgvector"] = "faiss"
+    max_error: Annotated[float, Field(gt=0, le=0.5)] = 0.02  # accepted share of wrong hits by meaning
+    max_entries: Annotated[int, Field(ge=100)] = 1_000_000
+    judged: Annotated[float, Field(ge=0, le=1)] = 0.1  # share of hits by meaning that are judged
+
+
 class Settings(BaseSettings):
     """All of ATRA's settings with their defaults; see the module's docstring for where they are read."""
 
@@ -210,6 +221,7 @@ class Settings(BaseSettings):
     experts: dict[str, ExpertSettings] = {}
     war_room: WarRoomSettings = WarRoomSettings()
     scout: ScoutSettings = ScoutSettings()
+    cache: CacheSettings = CacheSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -325,4 +337,5 @@ _TABLES: dict[str, type[BaseModel]] = {
     "experts": ExpertSettings,
     "war_room": WarRoomSettings,
     "scout": ScoutSettings,
+    "cache": CacheSettings,
 }
