@@ -22,6 +22,7 @@ task_routes = {
     "watch.*": {"queue": "maintenance"},
     "scout.*": {"queue": "scout"},
     "cache.*": {"queue": "maintenance"},
+    "ask.*": {"queue": "repair"},
     "maintenance.*": {"queue": "maintenance"},
 }
 

@@ -26,6 +26,7 @@ TASK_MODULES = (
     "workers.delivery",
     "workers.scout",
     "workers.cache",
+    "workers.ask",
     "workers.maintenance",
     "workers.own_failures",
 )

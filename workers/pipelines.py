@@ -6,6 +6,7 @@
     migrate_target  draft -> revise -> rehearse -> test -> commit
     war_room      [reproduce ->] convene -> hear x seats -> weigh [-> answer x models [-> prove]]
                   [-> people] [-> settle]
+    ask           answer
 
 A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
 time or again. Messages carry the run's id and the shard's number, nothing else.
@@ -25,6 +26,7 @@ AUTHOR = "author"
 WAR_ROOM = "war_room"
 WATCH = "watch"
 DELIVERY = "delivery"
+ASK = "ask"
 
 PEOPLE = "people"
 """A step that nobody works on: it ends, excused, at its run's deadline, and what comes after it begins."""
@@ -50,6 +52,11 @@ def self_repair(shards: int, *, samples: int = 0, agent: bool = False) -> Plan:
 def delivery() -> Plan:
     """Return the plan that takes a repair's commit as far as its repository's policy says."""
     return Plan(DELIVERY, (("deliver", 1),))
+
+
+def ask() -> Plan:
+    """Return the plan that answers a question."""
+    return Plan(ASK, (("answer", 1),))
 
 
 def watch() -> Plan:

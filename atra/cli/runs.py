@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from atra.cli.ask import KIND as ASK
+from atra.cli.ask import answered, as_answer, print_answer
 from atra.cli.console import age, out, plain, print_json, seconds_between, table
 from atra.cli.delivery import KIND as DELIVERY
 from atra.cli.delivery import as_delivery, delivery_of, print_delivery
@@ -83,6 +85,8 @@ def show(
         return
     told: dict[str, Any] = {"input": run.input, "steps": list(map(to_json, steps)), "calls": list(map(to_json, calls))}
     told["path_taken"] = as_path(path)  # a migration has a `path` of its own
+    if run.kind == ASK:
+        return _show_answer(run, steps, calls, told, as_json=as_json)
     if minutes:
         return _show_room(minutes, steps, path, told, as_json=as_json)
     if as_json:
@@ -110,6 +114,20 @@ def show(
         where = f"undone by {regression['commit'][:12]} on {regression['branch']}" if regression["commit"] else ""
         after = where or f"its fix stays: {regression['why_not'] or 'the run that watches over it is under way'}"
         out.print(f"[bold red]regressed[/]: {plain(regression['reason'])}; {plain(after)}", soft_wrap=True)
+
+
+def _show_answer(run: Run, steps: list[Step], calls: list[Call], told: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json({**as_answer(run, steps), **told})
+        return
+    out.print(f"run [bold]{run.id}[/], asked {age(run.created_at)}: {plain(run.input['question'])}", soft_wrap=True)
+    out.print(timeline(steps))
+    if calls:
+        _print_calls(calls)
+    found = answered(steps)
+    for number, step in enumerate(found.steps if found else (), start=1):
+        out.print(f"  [dim]{number}. {plain(step)}[/]", soft_wrap=True)
+    print_answer(run, steps)
 
 
 def _show_room(

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 TASKS = {
     "delivery.deliver",
-    "cache.judge", "cache.tidy",
+    "ask.answer", "cache.judge", "cache.tidy",
     "author.commit", "author.plan", "author.verify", "author.write",
     "migrate_target.commit", "migrate_target.draft", "migrate_target.rehearse", "migrate_target.revise",
     "migrate_target.test",
@@ -33,7 +33,7 @@ TASKS = {
 
 COMMANDS = {
     "repair", "author", "migrate-target", "war-room", "runs", "show", "cancel", "revert", "report", "failures",
-    "up", "status", "doctor", "demo", "cache",
+    "up", "status", "doctor", "demo", "cache", "ask",
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def own_tasks() -> dict[str, object]:
 def test_the_tasks_are_these():
     """Messages outlive renames, so a task's name is a promise."""
     assert set(own_tasks()) == TASKS
-    assert len(TASK_MODULES) == 11
+    assert len(TASK_MODULES) == 12
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
