@@ -25,7 +25,8 @@ def main(folder: str) -> None:
     os.chdir(folder)
     given = np.load(Path(folder) / "given.npz")
     known: dict[str, np.ndarray] = {}
-    manager = get_data_manager(CacheBase("sqlite"), VectorBase("faiss", dimension=given["stored"].shape[1]))
+    vectors = VectorBase("faiss", dimension=given["stored"].shape[1])
+    manager = get_data_manager(CacheBase("sqlite"), vectors, max_size=10_000_000)  # else it keeps a thousand
     cache = Cache()
     cache.init(
         pre_embedding_func=get_prompt,
