@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from atra.core.errors import MissingPart
 from atra.core.redaction import CodeRedactor, Redactor
 from atra.core.settings import Settings, load_settings
+from atra.distillation.policy import Policy, Rule, policy_of
 from atra.llm.budget import Budgets
 from atra.llm.chat import ChatModel
 from atra.llm.embedding import Embedder
@@ -32,6 +33,7 @@ from atra.storage.paths import PathStore
 from atra.storage.rooms import RoomStore
 from atra.storage.runs import RunStore
 from atra.storage.scout import ScoutStore
+from atra.storage.traces import TraceStore
 from atra.storage.vectors import VectorTable
 
 
@@ -91,6 +93,17 @@ class Wiring:
     def scout(self) -> ScoutStore:
         """Feeds that are followed, and their articles."""
         return ScoutStore(self.engine)
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """What was thought, with where it came from."""
+        return TraceStore(self.engine)
+
+    def training_policy(self) -> Policy:
+        """Return what may be learned from, as it stands now."""
+        decided = [rule for rule, _ in self.traces.decided()]
+        configured = [Rule(**rule.model_dump()) for rule in self.settings.distill.rules]
+        return policy_of(decided, configured)
 
     @cached_property
     def signals(self) -> signals.Signals:

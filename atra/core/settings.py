@@ -172,6 +172,34 @@ class CacheSettings(BaseModel):
     judged: Annotated[float, Field(ge=0, le=1)] = 0.1  # share of hits by meaning that are judged
 
 
+class TrainingRuleSettings(BaseModel):
+    """One rule on what may be learned from, as `[[distill.rules]]` in `atra.toml`; see docs/distillation.md."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: Annotated[str, Field(min_length=1)]
+    model: Annotated[str, Field(min_length=1)]  # `*` stands for any letters
+    terms: Annotated[str, Field(min_length=1)]  # the version of the terms for which it holds
+    allow: bool
+    reason: Annotated[str, Field(min_length=8)]
+
+
+class DistillSettings(BaseModel):
+    """What is learned from, as `[distill]` in `atra.toml`; docs/distillation.md says what follows from it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rules: tuple[TrainingRuleSettings, ...] = ()
+    terms: dict[str, str] = {}  # by provider, the version of its terms that traces are kept under
+    evaluation: tuple[Path, ...] = ()  # files of questions that no data set may hold, JSON lines or plain ones
+    languages: tuple[str, ...] = ("en",)  # ISO 639-1 codes; any where it is empty
+    shortest_tokens: Annotated[int, Field(ge=0)] = 8  # of working and answer together
+    longest_tokens: Annotated[int, Field(ge=16)] = 4096  # of the whole row
+    per_question: Annotated[int, Field(ge=1)] = 4
+    long_share: Annotated[float, Field(gt=0, le=1)] = 0.5  # of the rows, at most, longer than `long_tokens`
+    long_tokens: Annotated[int, Field(ge=16)] = 1024
+
+
 class Settings(BaseSettings):
     """All of ATRA's settings with their defaults; see the module's docstring for where they are read."""
 
@@ -222,6 +250,7 @@ class Settings(BaseSettings):
     war_room: WarRoomSettings = WarRoomSettings()
     scout: ScoutSettings = ScoutSettings()
     cache: CacheSettings = CacheSettings()
+    distill: DistillSettings = DistillSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -338,4 +367,5 @@ _TABLES: dict[str, type[BaseModel]] = {
     "war_room": WarRoomSettings,
     "scout": ScoutSettings,
     "cache": CacheSettings,
+    "distill": DistillSettings,
 }

@@ -326,3 +326,66 @@ articles = Table(
     Index("ix_articles_bands", "bands", postgresql_using="gin"),
     Index("ix_articles_words", "words", postgresql_using="gin"),
 )
+
+traces = Table(  # what may be learned from, if it may: rows are added and at most revoked
+    "traces",
+    metadata,
+    Column("id", Text, primary_key=True),  # a digest of its words, its model and its tenant
+    Column("kind", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("reasoning", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("terms", Text, nullable=False),
+    Column("request_hash", Text, nullable=False),
+    Column("finish", Text, nullable=False),
+    Column("refusal", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cost_usd", Float, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("run_id", Text, nullable=False),  # empty where no run left it
+    Column("proof", Text, nullable=False),
+    Column("allowed", Boolean, nullable=False),  # as it stood when the trace was kept
+    Column("why", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("revoked_why", Text, nullable=False, server_default=""),
+    CheckConstraint("kind IN ('raw', 'summary', 'rationale', 'tool_log', 'human', 'none')", name="kind"),
+    CheckConstraint("source IN ('ask', 'repair', 'war_room', 'human')", name="source"),
+    Index("ix_traces_provider_model", "provider", "model"),
+    Index("ix_traces_run_id", "run_id"),
+)
+
+training_rules = Table(  # what people decided about learning from traces; the newest that matches counts
+    "training_rules",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("rule", JSONB, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
+data_sets = Table(  # what was built to learn from; never changed, at most withdrawn
+    "data_sets",
+    metadata,
+    Column("id", Text, primary_key=True),  # a digest of its rows and of how they were chosen
+    Column("path", Text, nullable=False),  # the folder that holds its rows and its manifest
+    Column("summary", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("withdrawn_at", DateTime(timezone=True)),  # since a trace it holds was revoked
+    Column("withdrawn_why", Text, nullable=False, server_default=""),
+)
+
+data_set_rows = Table(  # which traces a data set holds, to find it when one is revoked
+    "data_set_rows",
+    metadata,
+    Column("data_set_id", Text, ForeignKey("data_sets.id", ondelete="CASCADE"), primary_key=True),
+    Column("trace_id", Text, ForeignKey("traces.id"), primary_key=True),
+    Index("ix_data_set_rows_trace_id", "trace_id"),
+)

@@ -1,0 +1,154 @@
+"""Traces as they were kept: added once, never changed, and at most revoked."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from atra.core.records import from_json, to_json
+from atra.distillation.policy import Rule
+from atra.distillation.traces import Origin, Permission, Trace
+from atra.storage.database import storable, transaction
+from atra.storage.tables import traces, training_rules
+
+_BATCH = 1000
+_ORIGIN = tuple(field.name for field in fields(Origin))
+
+
+class TraceStore:
+    """Keeps traces. They are kept as they come: redacting them is the caller's part."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def keep(self, *given: Trace) -> int:
+        """Keep traces; return how many were new. One that is there already stays as it is, revoked or not."""
+        rows = {trace.id: _row(trace) for trace in map(_storable, given)}
+        if not rows:
+            return 0
+        put = insert(traces).values([rows[key] for key in sorted(rows)]).on_conflict_do_nothing()
+        with transaction(self._engine) as db:
+            return len(db.execute(put.returning(traces.c.id)).all())
+
+    def get(self, trace_id: str) -> Trace | None:
+        """Return a trace by its id."""
+        with transaction(self._engine) as db:
+            row = db.execute(select(traces).where(traces.c.id == trace_id)).one_or_none()
+        return None if row is None else _trace(row)
+
+    def of_run(self, run_id: str) -> list[Trace]:
+        """Return the traces that a run left, oldest first."""
+        query = select(traces).where(traces.c.run_id == run_id).order_by(traces.c.created_at, traces.c.id)
+        with transaction(self._engine) as db:
+            return [_trace(row) for row in db.execute(query)]
+
+    def all(self) -> Iterator[Trace]:
+        """Yield every trace that is not revoked, by id; a short transaction for each thousand."""
+        last = ""
+        while True:
+            query = select(traces).where(traces.c.id > last, traces.c.revoked_at.is_(None))
+            with transaction(self._engine) as db:
+                rows = db.execute(query.order_by(traces.c.id).limit(_BATCH)).all()
+            yield from map(_trace, rows)
+            if len(rows) < _BATCH:
+                return
+            last = rows[-1].id
+
+    def revoke(
+        self,
+        why: str,
+        *,
+        ids: Sequence[str] = (),
+        provider: str | None = None,
+        model: str | None = None,
+        tenant: str | None = None,
+        run_id: str | None = None,
+    ) -> list[str]:
+        """Take back the permission for traces; return the ids of those it was taken back for now.
+
+        Args:
+            ids: these; without any, all that the other arguments say together. Without any argument, none.
+            model: may hold `*` for any letters.
+        """
+        wanted = [traces.c.id.in_(ids)] if ids else []
+        wanted += [column == value for column, value in _given(provider, tenant, run_id)]
+        if model is not None:
+            wanted.append(traces.c.model.like(_pattern(model), escape="\\"))
+        if not wanted:
+            return []
+        gone = (
+            update(traces)
+            .where(traces.c.revoked_at.is_(None), *wanted)
+            .values(revoked_at=func.clock_timestamp(), revoked_why=storable(why))
+        )
+        with transaction(self._engine) as db:
+            return sorted(db.execute(gone.returning(traces.c.id)).scalars())
+
+    def decide(self, rule: Rule) -> None:
+        """Keep what somebody decided about learning from traces; it counts before what was decided earlier."""
+        with transaction(self._engine) as db:
+            db.execute(insert(training_rules).values(rule=to_json(rule)))
+
+    def decided(self) -> list[tuple[Rule, datetime]]:
+        """Return what was decided and when, newest first."""
+        with transaction(self._engine) as db:
+            rows = db.execute(select(training_rules).order_by(training_rules.c.id.desc())).all()
+        return [(from_json(Rule, row.rule), row.decided_at) for row in rows]
+
+    def counts(self) -> list[tuple[str, str, str, str, bool, int, int]]:
+        """Return (source, provider, model, kind, allowed at capture, how many, how many of them revoked)."""
+        by = (traces.c.source, traces.c.provider, traces.c.model, traces.c.kind, traces.c.allowed)
+        query = select(*by, func.count(), func.count(traces.c.revoked_at)).group_by(*by).order_by(*by)
+        with transaction(self._engine) as db:
+            return [tuple(row) for row in db.execute(query)]
+
+
+def _given(provider: str | None, tenant: str | None, run_id: str | None) -> list[tuple[Any, str]]:
+    pairs = ((traces.c.provider, provider), (traces.c.tenant, tenant), (traces.c.run_id, run_id))
+    return [(column, value) for column, value in pairs if value is not None]
+
+
+def _pattern(model: str) -> str:
+    for special in ("\\", "%", "_"):
+        model = model.replace(special, f"\\{special}")
+    return model.replace("*", "%")
+
+
+def _storable(trace: Trace) -> Trace:
+    """Return the trace as the database can hold it; its id is of these words."""
+    words: dict[str, Any] = {name: storable(getattr(trace, name)) for name in ("prompt", "reasoning", "answer")}
+    told = asdict(trace.origin)
+    origin: dict[str, Any] = {
+        name: storable(value) if isinstance(value, str) else value for name, value in told.items()
+    }
+    return replace(trace, **words, origin=Origin(**origin))
+
+
+def _row(trace: Trace) -> dict[str, Any]:
+    return {
+        "id": trace.id,
+        "kind": trace.kind,
+        "prompt": trace.prompt,
+        "reasoning": trace.reasoning,
+        "answer": trace.answer,
+        **asdict(trace.origin),
+        "allowed": trace.permission.allowed,
+        "why": trace.permission.why,
+        "policy": trace.permission.policy,
+    }
+
+
+def _trace(row: Row[Any]) -> Trace:
+    return Trace(
+        row.prompt,
+        row.reasoning,
+        row.answer,
+        row.kind,
+        Origin(**{name: getattr(row, name) for name in _ORIGIN}),
+        Permission(row.allowed, row.why, row.policy),
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )
