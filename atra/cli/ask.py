@@ -1,5 +1,6 @@
 """`atra ask`: one question, answered from what is kept, by a model, or in the words of an article, and said which."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from atra.cli.console import err, out, plain
 from atra.cli.outcome import error_facts, leave, status
-from atra.cli.repair import stopping
+from atra.cli.repair import Interrupted
 from atra.cli.session import with_database
 from atra.core.errors import BadInput, Transient
 from atra.core.records import from_json, to_json
@@ -134,22 +135,23 @@ def _spoken(seconds: float) -> str:
 def _carried_out(wired: Wiring, asked: Asked, *, quiet: bool) -> Run:
     """Open the run and do its step here; where this process is killed, a worker does it again."""
     from workers.ask import answer  # the application is made from the wiring, which is set up by now
+    from workers.owners import this_process
     from workers.pipelines import ask as plan
     from workers.task import run_step
 
     run = wired.runs.open(new_id("q"), plan(), to_json(asked))
-    with stopping(wired, run.id):
-        try:
-            if quiet:
-                run_step("answer", run.id, 0, answer)
-            else:
-                with err.status("looking for an answer"):
-                    run_step("answer", run.id, 0, answer)
-        except Transient:
+    try:
+        with nullcontext() if quiet else err.status("looking for an answer"):
+            run_step("answer", run.id, 0, answer)
+    except KeyboardInterrupt as interrupt:
+        wired.runs.forfeit(lambda owner: owner == this_process())
+        wired.runs.cancel(run.id)
+        raise Interrupted(wired.runs.get(run.id)) from interrupt
+    except Transient:
+        raise
+    except Exception:
+        if wired.runs.get(run.id).state == "open":
             raise
-        except Exception:
-            if wired.runs.get(run.id).state == "open":
-                raise
     return wired.runs.get(run.id)
 
 
