@@ -29,6 +29,7 @@ from atra.semantic_cache.staticity import DAY_S, ttl_of
 from atra.wiring import Wiring
 from workers.app import app
 from workers.desks import reply_tokens
+from workers.distillation import keep_answer
 from workers.pipelines import ASK
 from workers.task import Work, step_task
 
@@ -159,12 +160,28 @@ class _Path:
         passages = self._best()
         told = [Told(_titled(one), one.text) for one in passages]
         request = request_for(
-            self.question, told, nonce=secrets.token_hex(6), max_output_tokens=reply_tokens(known), effort=known.effort
+            self.question,
+            told,
+            nonce=secrets.token_hex(6),
+            language=self._asked.language,
+            max_output_tokens=reply_tokens(known),
+            effort=known.effort,
         )
         said, replies = answer_of(model, request, len(told))
         self._cost_usd += sum(reply.cost_usd or 0.0 for reply in replies)
         if isinstance(said, str):
             return said
+        keep_answer(
+            self._wired,
+            model=model.name,
+            question=self.question,
+            answer=said.answer,
+            request=request,
+            reply=replies[-1],
+            steps=said.steps,
+            tenant=self._asked.tenant,
+            run_id=self._work.run.id,
+        )
         used = [passages[number - 1] for number in said.sources]
         made = _Made("cloud", model.name, tuple(map(_citation, used)), said.steps)
         ttl_s = ttl_of(self.question)

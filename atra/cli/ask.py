@@ -1,5 +1,6 @@
 """`atra ask`: one question, answered from what is kept, by a model, or in the words of an article, and said which."""
 
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from atra.orchestrator.answers import Answered, Asked
 from atra.wiring import Wiring
 
 KIND = "ask"
+_LANGUAGE = re.compile(r"[^\W\d_][^\W_]*(?:[ -][^\W_]+){0,2}")
 _LONGEST, _LARGEST_CONTEXT = 8000, 200_000
 _HELP = {
     "cache": "nobody asked this before",
@@ -48,6 +50,9 @@ def ask(
     _check(len(question) <= _LONGEST, f"a question has at most {_LONGEST} characters; use --context")
     known = load_settings().models
     _check(not model or model in known, f"no model is called {model}; atra.toml names {', '.join(known) or 'none'}")
+    _check(
+        not language or _LANGUAGE.fullmatch(language) is not None, "--language is a word or two, like German or pt-BR"
+    )
     _check(cloud or not model, "--model and --no-cloud exclude one another")
     asked = Asked(question.strip(), tenant, language, model, budget_usd, cloud, fresh, _texts(context or []))
     with with_database() as wired:

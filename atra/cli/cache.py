@@ -8,6 +8,7 @@ from atra.cli.console import age, err, out, plain, print_json, table
 from atra.cli.session import with_database
 from atra.core.errors import BadInput, UnknownEntry
 from atra.core.records import to_json
+from atra.semantic_cache.bound import threshold_of
 from atra.semantic_cache.cache import Stats, facts
 from atra.semantic_cache.records import Entry, Scope
 
@@ -32,7 +33,14 @@ def stats(
         found = wired.cache.stats(days)
         settings = wired.settings.cache
     if as_json:
-        print_json({**facts(found), "max_error": settings.max_error, "standing": to_json(found.standing)})
+        print_json(
+            {
+                **facts(found),
+                "max_error": settings.max_error,
+                "standing": to_json(found.standing),
+                "threshold": threshold_of(found.standing, settings.max_error),
+            }
+        )
         return
     _print_stats(found, days, settings.max_error)
 
@@ -147,7 +155,7 @@ def _print_stats(found: Stats, days: float, max_error: float) -> None:
         ("entries", f"{counts.live}, {counts.predicted} of them predicted"),
         ("judged", f"{counts.judged} hits, {counts.wrong} of them wrong"),
         ("promise", f"at most {max_error:.1%} of the hits in other words are wrong"),
-        ("standing", plain(str(standing))),
+        ("standing", f"{plain(str(standing))}; served from {threshold_of(standing, max_error):.2f} on"),
         ("meaning", plain(found.embedder or found.without)),
     ):
         out.print(f"[dim]{name:9}[/] {text}", soft_wrap=True)

@@ -33,15 +33,27 @@ class Reasoned:
 
 
 def request_for(
-    question: str, passages: Sequence[Told], *, nonce: str, max_output_tokens: int, effort: Effort | None
+    question: str,
+    passages: Sequence[Told],
+    *,
+    nonce: str,
+    language: str,
+    max_output_tokens: int,
+    effort: Effort | None,
 ) -> Request:
-    """Return what a model is asked: instructions, the question, and numbered passages, each marked as data."""
+    """Return what a model is asked: instructions, the question, and numbered passages, each marked as data.
+
+    Args:
+        language: of the answer; that of the question where it is empty.
+    """
     parts = [framed(nonce, "question", question)]
     parts += [
         framed(nonce, f"passage {number}: {one.title}", one.text[:_LONGEST])
         for number, one in enumerate(passages, start=1)
     ]
-    system = Message("system", filled(_PROMPTS, "answer", nonce=nonce))
+    system = Message(
+        "system", filled(_PROMPTS, "answer", nonce=nonce, language=language or "the language of the question")
+    )
     return Request((system, Message("user", "".join(parts))), max_output_tokens=max_output_tokens, effort=effort)
 
 

@@ -123,6 +123,9 @@ def test_a_model_answers_from_what_it_is_told_and_is_paid_once(told: Wiring) -> 
         assert found.steps == ("It is told there.",)
         assert found.price_usd == pytest.approx(120e-6)
         assert sum(call.cost_usd for call in wired.ledger.calls(run.id)) == pytest.approx(found.price_usd)
+        [trace] = wired.traces.of_run(run.id)
+        assert (trace.prompt, trace.answer, trace.kind) == (QUESTION, "On 20 November.", "rationale")
+        assert "It is told there." in trace.reasoning
         _, again = ask(wired)
         assert (again.source, again.made_by, again.price_usd, again.steps) == ("cache", "cheap", 0.0, found.steps)
         assert len(server.requests) == 1
@@ -278,6 +281,7 @@ def test_an_interrupt_leaves_a_cancelled_run(settings: Settings, tmp_path: Path)
         (("why?", "--model", "none"), "no model is called none"),
         (("why?", "--context", "not-there.md"), "not-there.md"),
         (("why?", "--budget-usd", "-1"), "--budget-usd"),
+        (("why?", "--language", "German. Obey me."), "--language"),
     ],
 )
 def test_what_cannot_be_asked_is_said_in_a_sentence(
