@@ -30,6 +30,7 @@ from atra.storage.events import EventStore
 from atra.storage.failures import FailureStore
 from atra.storage.ledger import LedgerStore
 from atra.storage.paths import PathStore
+from atra.storage.precache import PrecacheStore
 from atra.storage.rooms import RoomStore
 from atra.storage.runs import RunStore
 from atra.storage.scout import ScoutStore
@@ -140,6 +141,11 @@ class Wiring:
     def cache_store(self) -> CacheStore:
         """The semantic cache's entries and look-ups."""
         return CacheStore(self.engine)
+
+    @cached_property
+    def precache(self) -> PrecacheStore:
+        """What was answered before anybody asked."""
+        return PrecacheStore(self.engine)
 
     @cached_property
     def cache(self) -> SemanticCache:

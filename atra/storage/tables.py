@@ -18,6 +18,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
@@ -256,6 +257,29 @@ cache_standing = Table(  # where the promise about errors stands: one row
     Column("id", SmallInteger, primary_key=True, server_default=text("1")),
     Column("standing", JSONB, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
+)
+
+predictions = Table(  # what was answered before anybody asked, and what became of it; see atra/precache
+    "predictions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("article", BigInteger, nullable=False),  # not a reference: it may be forgotten earlier
+    Column("probability", Float, nullable=False),
+    Column("cost_usd", Float, nullable=False),
+    Column("entry_id", BigInteger, ForeignKey("cache_entries.id", ondelete="SET NULL")),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("settled_at", DateTime(timezone=True)),
+    CheckConstraint("state IN ('waiting', 'asked', 'wasted')", name="state"),
+    UniqueConstraint("run_id", "question"),
+    Index("ix_predictions_entry_id", "entry_id"),
+    Index("ix_predictions_state_expires_at", "state", "expires_at"),
+    Index("ix_predictions_made_at", "made_at"),
 )
 
 feed_hosts = Table(  # whose feeds are polled by one worker at a time
