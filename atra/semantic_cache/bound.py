@@ -86,13 +86,14 @@ class Standing:
 def threshold_of(standing: Standing, max_error: float) -> float:
     """Return the least probability that is served.
 
-    Before any hit was judged it is the one with which a calibrated model keeps the promise hit by hit, and so in the
-    mean of all hits with room to spare.
+    Before any hit was judged it is the one from which a hit is wrong with at most twice the promised probability, as
+    the model says: most hits are likelier than the least one, and the labels that the model is fitted to are
+    themselves wrong in a few of a hundred sure pairs (docs/cache-decision.md), so it believes these less than it might.
 
     Args:
         max_error: the promise, the share of wrong hits; 0 < max_error < 1.
     """
-    return _probability(_log_odds(1 - max_error) + standing.strictness)
+    return _probability(_first(max_error) + standing.strictness)
 
 
 def updated(standing: Standing, sample: Sample, max_error: float) -> Standing:
@@ -109,7 +110,7 @@ def updated(standing: Standing, sample: Sample, max_error: float) -> Standing:
     # Aims lower until the account holds what chance alone may cost: one deviation of the wrong hits so far.
     aim = max_error * min(1.0, max(_LEAST, account / sqrt(1 + wrong)))
     step = -_STEP * aim if sample.right else _STEP * (1 - aim)
-    first = _log_odds(1 - max_error)
+    first = _first(max_error)
     stands = min(_log_odds(HIGHEST), max(_log_odds(LOWEST), first + standing.strictness + step))
     recent = (standing.recent_judged + 1, standing.recent_wrong + (not sample.right))
     closes = recent[0] >= _EPOCH
@@ -137,6 +138,11 @@ def at_most(judged: int, wrong: int, unsure: float) -> float:
         return 1.0
     surprise = log(len(_LAMBDAS) / unsure)
     return min(1.0, min((k * wrong + surprise) / -expm1(-k) for k in _LAMBDAS) / judged)
+
+
+def _first(max_error: float) -> float:
+    """Return the log odds of the threshold before any hit was judged."""
+    return _log_odds(max(LOWEST, 1 - 2 * max_error))
 
 
 def _log_odds(probability: float) -> float:

@@ -50,10 +50,12 @@ NAMES = (
     "same_words",
     "sentences_apart",
     "either_way",
+    "signs_apart",
 )
 """What the numbers of `features` are, in their order."""
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:[+#]+|['\u2019][^\W\d_]+)?|[%$€£₹]")
+_SIGNS = re.compile(r"[^\w\s.,?!'\"\u2018\u2019\u201c\u201d\u2026-]+")
 _SPELT = {
     "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
     "eight": "8", "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "twenty": "20", "hundred": "100",
@@ -164,6 +166,7 @@ class Parsed:
         names: words written with a capital letter that do not begin a sentence.
         asks: kind of question, such as `when` or `how many`; `yes` for one of yes and no.
         letters: runs of three letters.
+        signs: what is neither a word nor a mark between words, such as `&&` and `**`.
     """
 
     words: tuple[str, ...]
@@ -175,6 +178,7 @@ class Parsed:
     negations: int
     asks: str
     letters: frozenset[str]
+    signs: frozenset[str]
     sentences: int
 
 
@@ -236,6 +240,7 @@ def features(asked: str, kept: str, cosine: float, weights: Weights) -> list[flo
         float(one.words == two.words),
         float(abs(one.sentences - two.sentences)),
         float(not common.isdisjoint(_EITHER_WAY)),
+        float(len(one.signs ^ two.signs)),
     ]
 
 
@@ -264,6 +269,7 @@ def parsed(question: str) -> Parsed:
         negations=sum(word in _NEGATIONS for word in words) % 2,
         asks=_asks(words),
         letters=frozenset(letters[at : at + 3] for at in range(len(letters) - 2)),
+        signs=frozenset(_SIGNS.findall(question)),
         sentences=sum(question.count(mark) for mark in "?.!"),
     )
 

@@ -48,6 +48,7 @@ def test_a_question_has_nothing_that_tells_it_from_itself(one: str):
         ("asks_another", "How many people live there?", "How long do people live there?"),
         ("turned_round", "Can a lion kill a tiger?", "Can a tiger kill a lion?"),
         ("times_apart", "What happened in March?", "What happened in June?"),
+        ("signs_apart", "What does && mean in C?", "What does || mean in C?"),
         ("units_apart", "How heavy is it in pounds?", "How heavy is it in tons?"),
     ],
 )
