@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from atra.cli.main import run as command_line
 from atra.core.records import from_json, to_json
 from atra.core.runs import Run, new_id
-from atra.core.settings import ModelSettings, RepositorySettings, Settings
+from atra.core.settings import ModelSettings, RepositorySettings, Settings, load_settings
 from atra.orchestrator.answers import Answered, Asked
 from atra.scout.records import Item
 from atra.wiring import Wiring, use
@@ -291,5 +291,6 @@ def test_what_cannot_be_asked_is_said_in_a_sentence(
     complaint: str,
 ) -> None:
     monkeypatch.setenv("ATRA_CONFIG", os.devnull)
+    load_settings.cache_clear()
     assert command_line(["ask", *arguments]) == 2
     assert complaint in capsys.readouterr().err

@@ -17,8 +17,8 @@ from workers.pipelines import repair_plan
 ROOT = Path(__file__).parents[3]
 
 TASKS = {
-    "delivery.deliver",
-    "ask.answer", "cache.judge", "cache.tidy",
+    "delivery.deliver", "distill.build", "distill.gather", "distill.start",
+    "ask.answer", "cache.judge", "cache.tidy", "precache.answer", "precache.hourly", "precache.predict",
     "author.commit", "author.plan", "author.verify", "author.write",
     "migrate_target.commit", "migrate_target.draft", "migrate_target.rehearse", "migrate_target.revise",
     "migrate_target.test",
@@ -33,7 +33,7 @@ TASKS = {
 
 COMMANDS = {
     "repair", "author", "migrate-target", "war-room", "runs", "show", "cancel", "revert", "report", "failures",
-    "up", "status", "doctor", "demo", "cache", "ask",
+    "up", "status", "doctor", "demo", "cache", "precache", "ask", "scout", "trends",
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def own_tasks() -> dict[str, object]:
 def test_the_tasks_are_these():
     """Messages outlive renames, so a task's name is a promise."""
     assert set(own_tasks()) == TASKS
-    assert len(TASK_MODULES) == 12
+    assert len(TASK_MODULES) == 14
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -99,7 +99,8 @@ def test_a_repair_by_models_alone_needs_one():
 def test_the_timetable_fires_tasks_that_exist_and_expire():
     """Ticks that nobody took do not pile up."""
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} == {
-        "maintenance.sweep", "maintenance.tick", "scout.poll", "cache.tidy", "cache.judge",
+        "maintenance.sweep", "maintenance.tick", "scout.poll", "cache.tidy", "cache.judge", "precache.hourly",
+        "distill.start",
     }  # fmt: skip
     assert all(entry["options"]["expires"] <= max(60, entry["schedule"]) for entry in app.conf.beat_schedule.values())
 
