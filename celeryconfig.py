@@ -23,6 +23,8 @@ task_routes = {
     "scout.*": {"queue": "scout"},
     "cache.*": {"queue": "maintenance"},
     "ask.*": {"queue": "repair"},
+    "distill.*": {"queue": "distill"},
+    "precache.*": {"queue": "scout"},
     "maintenance.*": {"queue": "maintenance"},
 }
 
@@ -88,5 +90,7 @@ beat_schedule = {
     "beat-alive": {"task": "maintenance.tick", "schedule": 10.0, "options": {"expires": 10.0}},
     "tidy-cache": {"task": "cache.tidy", "schedule": 600.0, "options": {"expires": 590.0}},
     "judge-cache": {"task": "cache.judge", "schedule": 300.0, "options": {"expires": 290.0}},
+    "precache": {"task": "precache.hourly", "schedule": 900.0, "options": {"expires": 890.0}},
+    "distill": {"task": "distill.start", "schedule": 3600.0, "options": {"expires": 3500.0}},
     "poll-feeds": {"task": "scout.poll", "schedule": 60.0, "options": {"expires": 55.0}},
 }

@@ -25,6 +25,7 @@ from atra.semantic_cache.decision import Decider
 from atra.semantic_cache.view import View
 from atra.storage import signals
 from atra.storage.cache import CacheStore
+from atra.storage.data_sets import DataSetStore
 from atra.storage.database import connect
 from atra.storage.events import EventStore
 from atra.storage.failures import FailureStore
@@ -99,6 +100,11 @@ class Wiring:
     def traces(self) -> TraceStore:
         """What was thought, with where it came from."""
         return TraceStore(self.engine)
+
+    @cached_property
+    def data_sets(self) -> DataSetStore:
+        """Data sets that were built, and what they hold."""
+        return DataSetStore(self.engine)
 
     def training_policy(self) -> Policy:
         """Return what may be learned from, as it stands now."""

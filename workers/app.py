@@ -27,6 +27,8 @@ TASK_MODULES = (
     "workers.scout",
     "workers.cache",
     "workers.ask",
+    "workers.distillation",
+    "workers.precache",
     "workers.maintenance",
     "workers.own_failures",
 )

@@ -1,11 +1,35 @@
-"""What answers leave to learn from: each is kept as a trace, with where it came from and whether it may be used."""
+"""What is learned from: every answer leaves a trace, ATRA's own work too, and a data set is chosen out of them."""
 
-from collections.abc import Sequence
-from urllib.parse import urlsplit
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import structlog
+
+from atra.core.clock import utc_now
+from atra.core.errors import AtraError, BadInput, MissingPart
+from atra.core.runs import Ending
+from atra.distillation.curation import Agreement, Bounds, Curation
+from atra.distillation.data_set import Built, build
+from atra.distillation.duplicates import Evaluation
+from atra.distillation.screening import Screen, check_libraries
+from atra.distillation.tokens import Estimate, TokenizerFile
 from atra.distillation.traces import Origin, Trace, request_hash, working
 from atra.llm.records import Reply, Request
-from atra.wiring import Wiring
+from atra.storage.data_sets import DataSet
+from atra.wiring import Wiring, wiring
+from workers.app import app
+from workers.own_work import endpoint_of, learn_own_work
+from workers.pipelines import DISTILL, distill, send
+from workers.task import AtraTask, Work, step_task
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "l"
+"""Of the ids of runs that learn; the day follows."""
+
+NOTHING = "no trace may be learned from; `atra distill curate` says why"
 
 
 def keep_answer(
@@ -52,9 +76,140 @@ def keep_answer(
     return trace
 
 
-def endpoint_of(base_url: str | None) -> str:
-    """Return the address that is asked, without a user, a password or a query; empty where the settings name none."""
-    if not base_url:
+@dataclass(frozen=True)
+class Gathered:
+    """How many traces of ATRA's own work are new, and how many were revoked since their fix did not hold."""
+
+    repairs: int = 0
+    rooms: int = 0
+    revoked: int = 0
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a building came to; `data_set` is empty where nothing could be taken."""
+
+    data_set: str
+    rows: int
+    traces: int
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def gather(work: Work) -> tuple[Gathered, None]:
+    """Keep what ended repairs and rooms have to teach as traces."""
+    return Gathered(*learn_own_work(work.wired)), None
+
+
+def build_data_set(work: Work) -> tuple[Made, Ending]:
+    """Choose from all traces, and keep what was chosen as a data set."""
+
+    def report(count: int) -> None:
+        if work.over():
+            raise AtraError("it was stopped")
+        work.report(traces=count)
+
+    built, _ = make_data_set(work.wired, report)
+    made = Made(built.id, built.summary["rows"], built.summary["traces"], dict(built.summary["dropped"]))
+    if not built.id:
+        return made, Ending("nothing_to_learn", NOTHING)
+    return made, Ending("built", f"data set {built.id[:12]} of {made.rows} rows")
+
+
+def make_data_set(wired: Wiring, report: Callable[[int], None]) -> tuple[Built, DataSet | None]:
+    """Choose from all traces, write what was chosen below ATRA's home, and register it.
+
+    Args:
+        report: told every thousand traces how many were looked at.
+    """
+    curation = curation_of(wired)
+    built = build(curation, counted(wired.traces.all(), report), folder_of(wired))
+    if not built.id:
+        return built, None
+    known = wired.data_sets.register(built.id, str(built.path), built.summary, built.trace_ids())
+    log.info("data set built", data_set=built.id[:12], rows=built.summary["rows"], new=built.new)
+    return built, known
+
+
+def curation_of(wired: Wiring) -> Curation:
+    """Return the choosing that the settings describe.
+
+    Raises:
+        BadInput: a file of evaluation questions cannot be read.
+        MissingPart: the tokenizer's file is not there.
+    """
+    chosen = wired.settings.distill
+    bounds = Bounds(
+        chosen.shortest_tokens,
+        chosen.longest_tokens,
+        chosen.per_question,
+        chosen.long_share,
+        chosen.long_tokens,
+    )
+    questions = [question for path in chosen.evaluation for question in questions_of(path)]
+    return Curation(
+        bounds,
+        wired.training_policy(),
+        TokenizerFile(chosen.tokenizer) if chosen.tokenizer else Estimate(),
+        Screen(chosen.languages),
+        Evaluation(questions),
+        (Agreement(wired.traces.all()),),
+    )
+
+
+def questions_of(path: Path) -> Iterator[str]:
+    """Yield the questions of an evaluation set: in JSON lines the field `question`, `prompt` or `problem`, else lines.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _question(path, number, line)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the evaluation set {path} cannot be read: {error}") from error
+
+
+def _question(path: Path, number: int, line: str) -> str:
+    if path.suffix not in (".jsonl", ".json"):
+        return line
+    try:
+        given = json.loads(line)
+        return next(str(given[name]) for name in ("question", "prompt", "problem") if name in given)
+    except (ValueError, TypeError, StopIteration) as error:
+        raise BadInput(f"line {number} of {path} is no JSON object with a question, a prompt or a problem") from error
+
+
+def counted(traces: Iterator[Trace], report: Callable[[int], None]) -> Iterator[Trace]:
+    """Yield the traces, telling at every thousand how many there were."""
+    for number, trace in enumerate(traces, start=1):
+        if number % 1000 == 0:
+            report(number)
+        yield trace
+
+
+def folder_of(wired: Wiring) -> Path:
+    """Return where data sets lie."""
+    return wired.settings.home / "data_sets"
+
+
+@app.task(base=AtraTask, name="distill.start", soft_time_limit=100, time_limit=120, ignore_result=True)
+def start() -> str:
+    """Open the day's run, unless it was opened before, and send it; return its id. Asked hourly, it works daily."""
+    wired = wiring()
+    try:
+        check_libraries()
+    except MissingPart as error:
+        log.info("nothing is learned here", why=str(error))
         return ""
-    parts = urlsplit(base_url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    run = wired.runs.open(f"{PREFIX}{utc_now():%Y%m%d}", distill(), {})
+    if run.state == "open":
+        send(app, wired.runs, run)
+    return run.id
+
+
+TASKS = {
+    "gather": step_task(app, DISTILL, "gather", gather),
+    "build": step_task(app, DISTILL, "build", build_data_set),
+}

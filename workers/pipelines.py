@@ -7,6 +7,8 @@
     war_room      [reproduce ->] convene -> hear x seats -> weigh [-> answer x models [-> prove]]
                   [-> people] [-> settle]
     ask           answer
+    distill       gather -> build
+    precache      predict -> answer
 
 A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
 time or again. Messages carry the run's id and the shard's number, nothing else.
@@ -27,6 +29,8 @@ WAR_ROOM = "war_room"
 WATCH = "watch"
 DELIVERY = "delivery"
 ASK = "ask"
+DISTILL = "distill"
+PRECACHE = "precache"
 
 PEOPLE = "people"
 """A step that nobody works on: it ends, excused, at its run's deadline, and what comes after it begins."""
@@ -57,6 +61,16 @@ def delivery() -> Plan:
 def ask() -> Plan:
     """Return the plan that answers a question."""
     return Plan(ASK, (("answer", 1),))
+
+
+def precache() -> Plan:
+    """Return the plan that answers questions before they are asked."""
+    return Plan(PRECACHE, (("predict", 1), ("answer", 1)))
+
+
+def distill() -> Plan:
+    """Return the plan that keeps what was learned from ATRA's own work, and makes a data set of all traces."""
+    return Plan(DISTILL, (("gather", 1), ("build", 1)))
 
 
 def watch() -> Plan:

@@ -172,6 +172,16 @@ class CacheSettings(BaseModel):
     judged: Annotated[float, Field(ge=0, le=1)] = 0.1  # share of hits by meaning that are judged
 
 
+class PrecacheSettings(BaseModel):
+    """What is answered before it is asked, as `[precache]` in `atra.toml`; see docs/precache.md."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    questions_per_run: Annotated[int, Field(ge=0, le=200)] = 20  # answered in one hour at most; 0 turns it off
+    usd_per_run: Annotated[float, Field(ge=0)] = 0.0  # what models may cost in one hour; 0: none is asked
+    topics: tuple[str, ...] = ()  # what is asked about here, besides what repositories depend on
+
+
 class TrainingRuleSettings(BaseModel):
     """One rule on what may be learned from, as `[[distill.rules]]` in `atra.toml`; see docs/distillation.md."""
 
@@ -191,6 +201,7 @@ class DistillSettings(BaseModel):
 
     rules: tuple[TrainingRuleSettings, ...] = ()
     terms: dict[str, str] = {}  # by provider, the version of its terms that traces are kept under
+    tokenizer: Path | None = None  # a tokenizer.json that lengths are counted by; an estimate without one
     evaluation: tuple[Path, ...] = ()  # files of questions that no data set may hold, JSON lines or plain ones
     languages: tuple[str, ...] = ("en",)  # ISO 639-1 codes; any where it is empty
     shortest_tokens: Annotated[int, Field(ge=0)] = 8  # of working and answer together
@@ -250,6 +261,7 @@ class Settings(BaseSettings):
     war_room: WarRoomSettings = WarRoomSettings()
     scout: ScoutSettings = ScoutSettings()
     cache: CacheSettings = CacheSettings()
+    precache: PrecacheSettings = PrecacheSettings()
     distill: DistillSettings = DistillSettings()
 
     @classmethod
@@ -367,5 +379,6 @@ _TABLES: dict[str, type[BaseModel]] = {
     "war_room": WarRoomSettings,
     "scout": ScoutSettings,
     "cache": CacheSettings,
+    "precache": PrecacheSettings,
     "distill": DistillSettings,
 }

@@ -30,7 +30,8 @@ class Built:
     """A data set that lies in its folder.
 
     Args:
-        summary: its manifest, see `manifest_of`.
+        id: empty where no trace could be taken: then nothing was written.
+        summary: its manifest.
         new: whether it was written now; else the folder was there already.
     """
 
@@ -57,6 +58,8 @@ def build(curation: Curation, traces: Iterable[Trace], folder: Path) -> Built:
         seen = Counter[str]()
         sizes = _write_chosen(draft, curation.rows(_counted(traces, seen)))
         manifest = _write_files(draft, curation, sizes, seen["traces"])
+        if not json.loads(manifest)["rows"]:
+            return Built("", folder, json.loads(manifest), new=False)
         return _put(draft, manifest, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

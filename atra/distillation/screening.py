@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from atra.core.errors import MissingPart
@@ -91,12 +92,27 @@ class Screen:
         return builder.with_low_accuracy_mode().build()  # a tenth of the memory; the texts are long enough
 
 
+def check_libraries() -> None:
+    """See that all is here which choosing needs; nothing is loaded.
+
+    Raises:
+        MissingPart: a library is not installed.
+    """
+    for name in ("detect_secrets", "phonenumbers", "lingua", "datasketch"):
+        if not find_spec(name):
+            raise _missing(name)
+
+
+def _missing(name: str) -> MissingPart:
+    library = {"lingua": "lingua-language-detector"}.get(name, name.replace("_", "-"))
+    return MissingPart(f"the package {library} (`pip install 'atra[distill]'`)")
+
+
 def _part(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        library = name.partition(".")[0].replace("_", "-")
-        raise MissingPart(f"the package {library} (`pip install 'atra[distill]'`)") from error
+        raise _missing(name.partition(".")[0]) from error
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -1,21 +1,31 @@
 """Traces as they were kept: added once, never changed, and at most revoked."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Row, func, select, update
+from sqlalchemy import Engine, Row, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from atra.core.records import from_json, to_json
 from atra.distillation.policy import Rule
 from atra.distillation.traces import Origin, Permission, Trace
+from atra.storage.data_sets import hold_data_sets, withdraw_revoked
 from atra.storage.database import storable, transaction
-from atra.storage.tables import traces, training_rules
+from atra.storage.tables import judgements, runs, traces, training_rules
 
 _BATCH = 1000
+_now = func.clock_timestamp()
 _ORIGIN = tuple(field.name for field in fields(Origin))
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """How many traces were revoked now, and the ids of the data sets that were withdrawn with them."""
+
+    traces: int = 0
+    data_sets: tuple[str, ...] = ()
 
 
 class TraceStore:
@@ -66,11 +76,11 @@ class TraceStore:
         model: str | None = None,
         tenant: str | None = None,
         run_id: str | None = None,
-    ) -> list[str]:
-        """Take back the permission for traces; return the ids of those it was taken back for now.
+    ) -> Revoked:
+        """Take back the permission for traces for good, and withdraw every data set that holds one of them.
 
         Args:
-            ids: these; without any, all that the other arguments say together. Without any argument, none.
+            ids: these, of those that all other arguments say together. Without any argument, none.
             model: may hold `*` for any letters.
         """
         wanted = [traces.c.id.in_(ids)] if ids else []
@@ -78,14 +88,16 @@ class TraceStore:
         if model is not None:
             wanted.append(traces.c.model.like(_pattern(model), escape="\\"))
         if not wanted:
-            return []
+            return Revoked()
         gone = (
             update(traces)
             .where(traces.c.revoked_at.is_(None), *wanted)
-            .values(revoked_at=func.clock_timestamp(), revoked_why=storable(why))
+            .values(revoked_at=_now, revoked_why=storable(why))
         )
         with transaction(self._engine) as db:
-            return sorted(db.execute(gone.returning(traces.c.id)).scalars())
+            hold_data_sets(db)
+            count = db.execute(gone).rowcount
+            return Revoked(count, tuple(withdraw_revoked(db)))
 
     def decide(self, rule: Rule) -> None:
         """Keep what somebody decided about learning from traces; it counts before what was decided earlier."""
@@ -97,6 +109,35 @@ class TraceStore:
         with transaction(self._engine) as db:
             rows = db.execute(select(training_rules).order_by(training_rules.c.id.desc())).all()
         return [(from_json(Rule, row.rule), row.decided_at) for row in rows]
+
+    def unlearned(self, kind: str, outcome: str, source: str, days: int) -> Iterator[str]:
+        """Yield the ids of runs that ended so in the last days and left no trace of this source yet, oldest first."""
+        has_one = exists().where(traces.c.run_id == runs.c.id, traces.c.source == source)
+        ended = runs.c.kind == kind, runs.c.outcome == outcome, runs.c.ended_at > _now - timedelta(days=days), ~has_one
+        last: tuple[Any, str] | None = None
+        while True:
+            query = select(runs.c.ended_at, runs.c.id).where(*ended)
+            if last is not None:
+                query = query.where(tuple_(runs.c.ended_at, runs.c.id) > last)
+            with transaction(self._engine) as db:
+                rows = db.execute(query.order_by(runs.c.ended_at, runs.c.id).limit(_BATCH)).all()
+            yield from (row.id for row in rows)
+            if len(rows) < _BATCH:
+                return
+            last = (rows[-1].ended_at, rows[-1].id)
+
+    def regressed(self) -> list[str]:
+        """Return the ids of repairs whose traces count as proved, and whose failure came back although it was in."""
+        watch = exists().where(runs.c.id == func.concat("w", func.substr(traces.c.run_id, 2)), runs.c.kind == "watch")
+        kept = traces.c.source == "repair", traces.c.revoked_at.is_(None), watch
+        with transaction(self._engine) as db:
+            return list(db.execute(select(traces.c.run_id).where(*kept).distinct()).scalars())
+
+    def right_experts(self, run_id: str) -> set[str]:
+        """Return the seats of a room that were right, as a verified repair judged them later."""
+        query = select(judgements.c.expert).where(judgements.c.run_id == run_id, judgements.c.right)
+        with transaction(self._engine) as db:
+            return set(db.execute(query).scalars())
 
     def counts(self) -> list[tuple[str, str, str, str, bool, int, int]]:
         """Return (source, provider, model, kind, allowed at capture, how many, how many of them revoked)."""

@@ -12,9 +12,10 @@ from atra.core.settings import ModelSettings, Settings, TrainingRuleSettings
 from atra.distillation.policy import Rule
 from atra.distillation.traces import Origin, Permission, Trace
 from atra.llm.records import Message, Reply, Request, Usage
-from atra.storage.traces import TraceStore
+from atra.storage.traces import Revoked, TraceStore
 from atra.wiring import Wiring
-from workers.distillation import endpoint_of, keep_answer
+from workers.distillation import keep_answer
+from workers.own_work import endpoint_of
 
 ORIGIN = Origin("openai-compatible", "qwen3-8b", "qwen3-8b-2026", "http://127.0.0.1/v1", run_id="q1")
 TRACE = Trace("What is 2 + 2?", "two and two", "4", "raw", ORIGIN, Permission(True, "own server", "abc"))
@@ -67,11 +68,11 @@ def test_what_is_revoked_is_read_no_more_and_not_kept_again(traces: TraceStore):
     other = replace(TRACE, origin=replace(ORIGIN, model="qwen3_8b"))
     traces.keep(TRACE, other)
 
-    assert traces.revoke("licence withdrawn", model="qwen3_*") == [other.id]
-    assert traces.revoke("licence withdrawn", model="qwen3_*") == []
+    assert traces.revoke("licence withdrawn", model="qwen3_*") == Revoked(1)
+    assert traces.revoke("licence withdrawn", model="qwen3_*") == Revoked()
     assert traces.keep(other) == 0
     assert [trace.id for trace in traces.all()] == [TRACE.id]
-    assert traces.revoke("nothing was named") == []
+    assert traces.revoke("nothing was named") == Revoked()
 
 
 def test_decisions_are_kept_newest_first(wired: Wiring):

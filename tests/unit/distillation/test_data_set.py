@@ -49,7 +49,7 @@ def test_the_same_traces_make_the_same_data_set(built: Built, tmp_path: Path):
     """Here it is found, elsewhere it is made again, byte for byte; other rules make another."""
     again = build(curation(), TRACES, tmp_path / "sets")
     elsewhere = build(curation(), TRACES, tmp_path / "others")
-    stricter = build(curation(bounds=Bounds(longest_tokens=60)), TRACES, tmp_path / "sets")
+    stricter = build(curation(bounds=Bounds(longest_tokens=128)), TRACES, tmp_path / "sets")
     denied = policy_of((Rule("openai", "*", "*", False, "a rule about others"),))
     otherwise = build(curation(policy=denied), TRACES, tmp_path / "sets")
 
