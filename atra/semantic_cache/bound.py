@@ -1,28 +1,33 @@
 """Keeps the promise that at most a given share of the hits by meaning is wrong, from those hits that were judged.
 
 A model says how likely a kept answer is right, and a hit is served from a threshold upwards. No model stays calibrated
-for the questions of tomorrow, so the threshold follows what was judged: a wrong hit raises it at once, each right one
-lowers it a little. An account of the wrong hits that the promise still allows decides how little.
+for the questions of tomorrow, so the threshold follows what was judged, in two ways: if more hits are wrong of late
+than the model expected, it is believed that much less; and an account of the wrong hits that the promise still allows
+makes the aim stricter when it runs low, looser when it is full.
 
 Nothing here needs the model to be calibrated, the questions to be alike over time, or the threshold to stand still.
-What it does need: that hits are judged by chance or all of them, not by who complains, and that what is served at the
-highest threshold is right.
+What it does need: that hits are judged by chance or all of them, not only those that somebody complains about.
 
-Sources: the steps are those of Gibbs, Candes 2021 (arXiv:2106.00170), taken on the scale of odds. The bound that is
-shown comes from Howard, Ramdas, McAuliffe, Sekhon 2020, arXiv:1808.03204.
+Sources: steering by the errors themselves is from Gibbs, Candes 2021, arXiv:2106.00170; the bound that is shown from
+Howard, Ramdas, McAuliffe, Sekhon 2020, arXiv:1808.03204. The numbers below were chosen by `benchmarks/error_bound.py`.
 """
 
 from dataclasses import dataclass
 from math import exp, expm1, log, sqrt
 
-LOWEST, HIGHEST = 0.5, 0.999
-"""Between which probabilities the threshold stands."""
+LOWEST, HIGHEST = 0.5, 0.995
+"""Between which probabilities the threshold stands. The model says more than the highest of hardly any pair."""
 
-_STEP = 0.7  # of the log odds, for one wrong hit; a right one takes back a share of it
-_LEAST = 0.2  # of the promised error, that is aimed at while the account is empty
+_LEAST_TO_MEAN = 1.5  # how often the least likely hit may be wrong, in terms of how often the mean of them may
+_RESERVE = 1.6  # deviations of the wrong hits that the account is to hold
+_FULL = 3.0  # deviations it holds at most, so that a good past does not pay for a bad present
+_TIGHTEST, _LOOSEST = -5.0, 0.7  # between which powers of e the aim is moved from the promise
+_DOUBT = 4.0  # wrong hits, both come and expected, before the model is doubted
+_FORGET = 0.995  # of what came and was expected, kept at each judged hit: the last 200 count
 _UNSURE = 0.05  # how often the bound that is shown may be untrue, ever
-_EPOCH = 200  # judged hits, after which those before the last epoch no longer count as recent
+_EPOCH = 200  # judged hits, after which those before the last epoch no longer count as lately
 _LAMBDAS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+_CALM, _SPOT_CHECK = 2.0, 0.25  # from so many deviations in the account, such a share of hits is enough to judge
 
 
 @dataclass(frozen=True)
@@ -42,19 +47,21 @@ class Standing:
     """Where the promise stands. It goes to JSON and back with `atra.core.records`.
 
     Args:
-        strictness: by how much the log odds of the threshold are above those before any hit was judged.
         judged: hits, ever.
         wrong: of those judged.
-        account: wrong hits that the promise allowed and that did not come; below 0 it is broken for now.
+        account: wrong hits that the promise allowed and that did not come, up to a limit; below 0 it is broken for now.
+        came: wrong hits of late, older ones counting less.
+        expected: how many the model expected among the same hits.
         epoch: which stretch of judged hits this is, from 1.
         recent_judged, recent_wrong: in this epoch.
         before_judged, before_wrong: in the one before it.
     """
 
-    strictness: float = 0.0
     judged: int = 0
     wrong: int = 0
     account: float = 0.0
+    came: float = 0.0
+    expected: float = 0.0
     epoch: int = 1
     recent_judged: int = 0
     recent_wrong: int = 0
@@ -86,39 +93,41 @@ class Standing:
 def threshold_of(standing: Standing, max_error: float) -> float:
     """Return the least probability that is served.
 
-    Before any hit was judged it is the one from which a hit is wrong with at most twice the promised probability, as
-    the model says: most hits are likelier than the least one, and the labels that the model is fitted to are
-    themselves wrong in a few of a hundred sure pairs (docs/cache-decision.md), so it believes these less than it might.
-
     Args:
         max_error: the promise, the share of wrong hits; 0 < max_error < 1.
     """
-    return _probability(_first(max_error) + standing.strictness)
+    # Nothing is held in reserve before the first wrong hit: the cache has to serve in order to learn.
+    reserve = _RESERVE * (1 - 1 / _deviation(standing))
+    room = standing.account / _deviation(standing) - reserve
+    aim = max_error * exp(min(_LOOSEST, max(_TIGHTEST, room)))
+    worse = max(1.0, (standing.came + _DOUBT) / (standing.expected + _DOUBT))
+    return min(HIGHEST, max(LOWEST, 1 - _LEAST_TO_MEAN * aim / worse))
+
+
+def to_judge(standing: Standing) -> float:
+    """Return the share of the coming hits that is to be judged: all, until the account is well filled."""
+    return _SPOT_CHECK if standing.account >= _CALM * _deviation(standing) else 1.0
 
 
 def updated(standing: Standing, sample: Sample, max_error: float) -> Standing:
     """Return where the promise stands after one more judged hit.
 
-    As long as what is served at HIGHEST is right, the judged wrong hits are never more than `max_error` times the
-    judged ones, and as many as it takes to get from the first threshold to HIGHEST, and one.
+    If what is served at HIGHEST is right, the judged wrong hits w of n are at most max_error * n + 5 * sqrt(1 + w) + 1,
+    whatever else is asked.
 
     Args:
         max_error: the promise, the share of wrong hits; 0 < max_error < 1.
     """
-    wrong = standing.wrong + (not sample.right)
-    account = standing.account + max_error - (not sample.right)
-    # Aims lower until the account holds what chance alone may cost: one deviation of the wrong hits so far.
-    aim = max_error * min(1.0, max(_LEAST, account / sqrt(1 + wrong)))
-    step = -_STEP * aim if sample.right else _STEP * (1 - aim)
-    first = _first(max_error)
-    stands = min(_log_odds(HIGHEST), max(_log_odds(LOWEST), first + standing.strictness + step))
-    recent = (standing.recent_judged + 1, standing.recent_wrong + (not sample.right))
+    missed = not sample.right
+    recent = (standing.recent_judged + 1, standing.recent_wrong + missed)
     closes = recent[0] >= _EPOCH
+    wrong = standing.wrong + missed
     return Standing(
-        strictness=stands - first,
         judged=standing.judged + 1,
         wrong=wrong,
-        account=account,
+        account=min(standing.account + max_error - missed, _FULL * sqrt(1 + wrong)),
+        came=_FORGET * standing.came + missed,
+        expected=_FORGET * standing.expected + 1 - sample.probability,
         epoch=standing.epoch + closes,
         recent_judged=0 if closes else recent[0],
         recent_wrong=0 if closes else recent[1],
@@ -140,14 +149,6 @@ def at_most(judged: int, wrong: int, unsure: float) -> float:
     return min(1.0, min((k * wrong + surprise) / -expm1(-k) for k in _LAMBDAS) / judged)
 
 
-def _first(max_error: float) -> float:
-    """Return the log odds of the threshold before any hit was judged."""
-    return _log_odds(max(LOWEST, 1 - 2 * max_error))
-
-
-def _log_odds(probability: float) -> float:
-    return log(probability / (1 - probability))
-
-
-def _probability(log_odds: float) -> float:
-    return min(HIGHEST, max(LOWEST, 1 / (1 + exp(-log_odds))))
+def _deviation(standing: Standing) -> float:
+    """Return about how far chance takes the number of wrong hits from what is to be expected."""
+    return sqrt(1 + standing.wrong)
