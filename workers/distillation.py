@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from atra.core.clock import utc_now
 from atra.core.errors import AtraError, BadInput, MissingPart
-from atra.core.runs import Ending
+from atra.core.runs import Ending, Run
 from atra.distillation.curation import Agreement, Bounds, Curation
 from atra.distillation.data_set import Built, build
 from atra.distillation.duplicates import Evaluation
@@ -195,18 +196,22 @@ def folder_of(wired: Wiring) -> Path:
 
 
 @app.task(base=AtraTask, name="distill.start", soft_time_limit=100, time_limit=120, ignore_result=True)
-def start() -> str:
-    """Open the day's run, unless it was opened before, and send it; return its id. Asked hourly, it works daily."""
+def start() -> None:
+    """Open the day's run, unless it was opened before, and send it. Asked hourly, it works daily."""
     wired = wiring()
     try:
         check_libraries()
     except MissingPart as error:
         log.info("nothing is learned here", why=str(error))
-        return ""
-    run = wired.runs.open(f"{PREFIX}{utc_now():%Y%m%d}", distill(), {})
+        return
+    run = open_day(wired, utc_now())
     if run.state == "open":
         send(app, wired.runs, run)
-    return run.id
+
+
+def open_day(wired: Wiring, now: datetime) -> Run:
+    """Return the run that learns on the day of this instant; there is one a day."""
+    return wired.runs.open(f"{PREFIX}{now:%Y%m%d}", distill(), {})
 
 
 TASKS = {
