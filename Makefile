@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --quiet
 
-.PHONY: help demo up test check format bench-repair bench-speed bench-rooms bench-overhead bench-gate bench-self clean sandbox
+.PHONY: help demo up test check format bench-repair bench-speed bench-rooms bench-overhead bench-gate bench-self bench-cache bench-feeds bench-polling clean sandbox
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -75,6 +75,16 @@ bench-self: .venv/installed-dev sandbox ## repair mutants of ATRA's own modules:
 	@tool="$(COSMIC_RAY)"; if [ -z "$$tool" ]; then tool=.venv/mutation/bin/cosmic-ray; \
 	    [ -x "$$tool" ] || { $(VENV)/python -m venv .venv/mutation; .venv/mutation/bin/python -m pip install --quiet "$(MUTATION)"; }; fi; \
 	nice -n 19 $(VENV)/python -m benchmarks.self --cosmic-ray "$$(realpath "$$tool")"
+
+bench-cache: .venv/installed-dev ## how fast the cache puts and gets: make bench-cache [PEER=<an interpreter with gptcache>] [SIZES=10000,100000]
+	@$(VENV)/python -m benchmarks.cache_speed $(if $(PEER),--peer "$(PEER)") $(if $(SIZES),--sizes "$(SIZES)")
+
+bench-feeds: .venv/installed-dev ## read two suites of feeds: make bench-feeds FEEDPARSER=<a checkout> VALIDATOR=<a checkout>
+	@[ -d "$(FEEDPARSER)" ] && [ -d "$(VALIDATOR)" ] || { echo "usage: make bench-feeds FEEDPARSER=<a checkout of kurtmckee/feedparser> VALIDATOR=<a checkout of w3c/feedvalidator>"; exit 2; }
+	@$(VENV)/python -m benchmarks.feeds --feedparser "$(FEEDPARSER)" --validator "$(VALIDATOR)"
+
+bench-polling: .venv/installed-dev ## poll a thousand feeds, some hostile, beside a plain concurrent fetch
+	@$(VENV)/python -m benchmarks.polling
 
 clean: ## remove everything that was made here
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
