@@ -88,6 +88,11 @@ def answer(work: Work) -> tuple[Answered, Ending]:
     return found, Ending("answered", f"by {found.source}")
 
 
+def made_now(work: Work, asked: Asked) -> Fresh:
+    """Return an answer that is made now, whatever is kept; one that may not be kept where nothing answers."""
+    return _Path(work, asked).made()
+
+
 class _Path:
     """The sources of one question, asked in the orchestrator's order until one answers."""
 

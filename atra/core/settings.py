@@ -161,6 +161,23 @@ class ScoutSettings(BaseModel):
     names: tuple[str, ...] = ()  # what articles are told to speak of wherever it stands in them
 
 
+class EmbeddingSettings(BaseModel):
+    """What gives texts their vectors, as `[embedding]` in `atra.toml`; docs/cache.md says what follows from a change.
+
+    `minilm` is the model that comes with the extra `cache`; `sentence-transformers` loads the folder `model`;
+    `openai-compatible` asks a server of one's own at `base_url`, whose calls stand in no budget.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    provider: Literal["minilm", "sentence-transformers", "openai-compatible"] = "minilm"
+    model: str = ""
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    revision: str = ""
+    timeout_s: Seconds = 30.0
+
+
 class CacheSettings(BaseModel):
     """How answers are kept, as `[cache]` in `atra.toml`; docs/cache.md says what follows from it."""
 
@@ -261,6 +278,7 @@ class Settings(BaseSettings):
     war_room: WarRoomSettings = WarRoomSettings()
     scout: ScoutSettings = ScoutSettings()
     cache: CacheSettings = CacheSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
     precache: PrecacheSettings = PrecacheSettings()
     distill: DistillSettings = DistillSettings()
 
@@ -379,6 +397,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "war_room": WarRoomSettings,
     "scout": ScoutSettings,
     "cache": CacheSettings,
+    "embedding": EmbeddingSettings,
     "precache": PrecacheSettings,
     "distill": DistillSettings,
 }

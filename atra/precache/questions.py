@@ -16,11 +16,13 @@ SENTENCES = 5
 _SENTENCE = re.compile(r"(?<=[.!?])[\"\u201d\u2019)]*\s+(?=[A-Z0-9“\"'(])|\n+")
 _SHORTEST, _LONGEST = 40, 300  # characters of a sentence that is asked about
 _LONGEST_TITLE = 200
-_NAME = re.compile(r"[A-Z][\w\u2019'&.-]*(?:\s+(?:(?:of|the|and|de|for)\s+)?[A-Z][\w\u2019'&-]*){0,5}")
+_NAME = re.compile(
+    r"[A-Z][\w\u2019'&.-]*(?:\s+(?:(?:of|the|and|de|for)\s+)?[A-Z][\w\u2019'&-]*){0,5}(?:\s\d+(?:\.\d+)+)?"
+)
 _AMOUNT = re.compile(
     r"(?P<money>[$€£]\s?\d[\d.,]*(?:\s(?:thousand|million|billion|trillion))?)"
     r"|(?P<share>\d[\d.,]*\s?(?:%|percent|per cent))"
-    r"|(?P<count>\b\d[\d,]*(?:\.\d+)?(?:\s(?:thousand|million|billion|trillion))?\b)"
+    r"|(?P<count>(?<![\w.-])\d[\d,]*(?:\.\d+)?(?:\s(?:thousand|million|billion|trillion))?(?=\s[a-z]|\Z))"
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _VERSION = re.compile(r"^(?P<name>.+?)\s+v?(?P<version>\d+(?:\.\d+)*\w*)$")
@@ -32,6 +34,8 @@ _DULL = frozenset(
         """
         A An And As At But By For He Her His How I If In It Its Mr Mrs Ms My No Not Of On One Or Our She So That The
         Their There These They This To We What When Where Which Who Why With You Your
+        Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August
+        September October November December
         """,
     )
 )
@@ -88,16 +92,25 @@ def _of_subjects(story: Story, known: Mapping[str, Interest]) -> Iterator[Candid
 def _gaps(said: str) -> Iterator[tuple[str, str]]:
     """Yield the sentence as a question for each of its names and amounts, and what is asked for."""
     said = said.rstrip(" .!…")
-    for found in _NAME.finditer(said):
-        name = found[0].rstrip(".\u2019'-")
-        if name in _DULL or len(name) < 3:
-            continue
-        end = found.start() + len(name)
-        begins = found.start() == 0
-        yield _asked(said, found.start(), end, "Who or what" if begins else "what"), _ARTICLES.sub("", name)
+    for start, name in _names(said):
+        word = "what" if start else "Who or what"
+        yield _asked(said, start, start + len(name), word), _ARTICLES.sub("", name)
+    named = [found.span() for found in _NAME.finditer(said)]
     for found in _AMOUNT.finditer(said):
+        if any(start <= found.start() < end for start, end in named):
+            continue
         kind = "when" if _YEAR.fullmatch(found[0]) else _ASKED_FOR[str(found.lastgroup)]
         yield _asked(said, found.start(), found.end(), kind if found.start() else kind.capitalize()), found[0]
+
+
+def _names(said: str) -> Iterator[tuple[int, str]]:
+    """Yield where each name begins, and the name, without words that are large at a sentence's beginning."""
+    for found in _NAME.finditer(said):
+        start, name = found.start(), found[0].rstrip(".\u2019'-")
+        while name.partition(" ")[0] in _DULL and name not in _DULL:
+            start, name = start + len(name) - len(name.partition(" ")[2]), name.partition(" ")[2]
+        if name not in _DULL and len(name) > 2:
+            yield start, name
 
 
 def _asked(said: str, start: int, end: int, word: str) -> str:

@@ -8,7 +8,7 @@ from atra.precache.questions import questions, sentences, spoken_of
 from atra.precache.records import Interest, Story
 
 DEAL = Story(
-    "article:1", "Adobe buys Figma for $20 billion", "The two firms said so on Thursday in a statement to all."
+    "article:1", "Adobe buys Figma for $20 billion", "On Thursday the two firms told Bloomberg of it in a statement."
 )
 
 
@@ -22,7 +22,7 @@ def test_a_headline_asks_for_each_name_and_amount_in_it() -> None:
         "Who or what buys Figma for $20 billion?": "headline",
         "Adobe buys what for $20 billion?": "headline",
         "Adobe buys Figma for how much?": "headline",
-        "The two firms said so on what in a statement to all?": "sentence",
+        "On Thursday the two firms told what of it in a statement?": "sentence",
     }
 
 
@@ -32,6 +32,7 @@ def test_a_headline_asks_for_each_name_and_amount_in_it() -> None:
         pytest.param("Kestrel was begun in 2019", "Kestrel was begun in when?", id="a year"),
         pytest.param("Rates rose by 4 percent", "Rates rose by what share?", id="a share"),
         pytest.param("Some 120 people fled", "Some how many people fled?", id="a count"),
+        pytest.param("Kestrel 4.2 is out on 20 November", "Who or what is out on 20 November?", id="a version"),
         pytest.param("Is Kestrel dead?", "Is Kestrel dead?", id="a headline that asks"),
     ],
 )
