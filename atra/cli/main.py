@@ -12,7 +12,21 @@ import structlog
 import typer
 
 import atra
-from atra.cli import ask, author, cache, demo, failures, migrate, operations, precache, repair, runs, scout, war_room
+from atra.cli import (
+    ask,
+    author,
+    cache,
+    demo,
+    distill,
+    failures,
+    migrate,
+    operations,
+    precache,
+    repair,
+    runs,
+    scout,
+    war_room,
+)
 from atra.cli.console import deaf, err, facts_of, plain, print_error, print_json
 from atra.cli.repair import Interrupted
 from atra.core.errors import AtraError, BudgetSpent
@@ -34,7 +48,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for module in (repair, author, migrate, war_room, ask, cache, precache, scout, runs, failures, operations, demo):
+for module in (
+    repair,
+    author,
+    migrate,
+    war_room,
+    ask,
+    cache,
+    precache,
+    scout,
+    distill,
+    runs,
+    failures,
+    operations,
+    demo,
+):
     module.register(app)
 
 

@@ -33,7 +33,7 @@ TASKS = {
 
 COMMANDS = {
     "repair", "author", "migrate-target", "war-room", "runs", "show", "cancel", "revert", "report", "failures",
-    "up", "status", "doctor", "demo", "cache", "precache", "ask", "scout", "trends",
+    "up", "status", "doctor", "demo", "cache", "distill", "precache", "ask", "scout", "trends",
 }  # fmt: skip
 
 
