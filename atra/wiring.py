@@ -12,9 +12,9 @@ from atra.core.settings import Settings, load_settings
 from atra.distillation.policy import Policy, Rule, policy_of
 from atra.llm.budget import Budgets
 from atra.llm.chat import ChatModel
+from atra.llm.embedders import open_embedder
 from atra.llm.embedding import Embedder
 from atra.llm.meter import Meter
-from atra.llm.minilm import MiniLM
 from atra.llm.models import open_model
 from atra.llm.prices import price_of
 from atra.sandbox.bubblewrap import make_sandbox
@@ -140,8 +140,12 @@ class Wiring:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """What gives texts their vectors; loaded when it is first asked."""
-        return MiniLM()
+        """What gives texts their vectors; loaded when it is first asked.
+
+        Raises:
+            BadInput: a model or an address is missing, or is none that may be asked.
+        """
+        return open_embedder(self.settings.embedding)
 
     @cached_property
     def cache_store(self) -> CacheStore:

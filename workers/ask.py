@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -24,6 +24,7 @@ from atra.orchestrator.asking import Told, answer_of, request_for
 from atra.repository import Repository
 from atra.scout.extractive import Passage
 from atra.scout.extractive import answer as extract
+from atra.scout.subjects import subjects_of
 from atra.semantic_cache.records import Fresh, Scope
 from atra.semantic_cache.staticity import DAY_S, ttl_of
 from atra.wiring import Wiring
@@ -196,6 +197,7 @@ class _Path:
             self._wired.redactor.text(said.answer),
             ttl_s=ttl_s,
             sources=tuple(one.source for one in used),
+            topics=self._topics(used),
             meta=to_json(made),
         )
 
@@ -206,7 +208,12 @@ class _Path:
             return None
         citations = tuple(map(_citation, found.passages))
         sources = tuple(one.source for one in found.passages)
-        return Fresh(found.text, sources=sources, meta=to_json(_Made("extractive", "extractive", citations)))
+        made = _Made("extractive", "extractive", citations)
+        return Fresh(found.text, sources=sources, topics=self._topics(found.passages), meta=to_json(made))
+
+    def _topics(self, used: Sequence[Passage]) -> tuple[str, ...]:
+        """Return what the question and the titles of what it was answered from speak of."""
+        return subjects_of(self.question, " ".join(one.title for one in used))
 
     def _best(self) -> list[Passage]:
         """Return the passages that share most words with the question, given files first."""

@@ -302,7 +302,7 @@ class Settings(BaseSettings):
     def redactor(self, kind: type[Redactor] = Redactor) -> Redactor:
         """Return a redactor that knows every secret in these settings, and the passwords in its addresses."""
         fields = (getattr(self, name) for name in type(self).model_fields)
-        keys = (model.api_key for model in self.models.values())
+        keys = (*(model.api_key for model in self.models.values()), self.embedding.api_key)
         secrets = [field.get_secret_value() for field in (*fields, *keys) if isinstance(field, SecretStr)]
         passwords = [urlsplit(secret).password or "" for secret in secrets if "://" in secret]
         return kind([*secrets, *passwords, *map(unquote, passwords)])

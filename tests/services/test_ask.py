@@ -103,6 +103,8 @@ def test_an_answer_goes_with_the_article_it_was_drawn_from(told: Wiring) -> None
     ask(told)
     [article] = told.scout.search(["kestrel"])
     assert told.cache.invalidate(sources=[f"article:{article.id}"]) == 1
+    ask(told)
+    assert told.cache.invalidate(topics=["Kestrel 4.2"]) == 1
 
 
 def test_the_documentation_of_a_repository_is_quoted(wired: Wiring, tmp_path: Path) -> None:
