@@ -6,6 +6,7 @@ import structlog
 
 from atra.core.errors import BudgetSpent, MissingPart, ModelRejected, ModelUnavailable
 from atra.llm.chat import ChatModel
+from atra.semantic_cache.bound import to_judge
 from atra.semantic_cache.judging import agreed, judged_by
 from atra.semantic_cache.keys import key_of
 from atra.semantic_cache.records import Entry
@@ -36,7 +37,9 @@ def tidy() -> dict[str, int]:
 def judge() -> int:
     """Judge a share of the hits by meaning that nobody judged yet; return how many."""
     wired = wiring()
-    waiting = wired.cache_store.unjudged(_MOST_JUDGED, wired.settings.cache.judged)
+    chosen = wired.settings.cache.judged
+    share = to_judge(wired.cache_store.standing()) if chosen is None else chosen
+    waiting = wired.cache_store.unjudged(_MOST_JUDGED, share)
     if not waiting:
         return 0
     models = wired.models(run_id=None, purpose="cache-judge")

@@ -186,7 +186,7 @@ class CacheSettings(BaseModel):
     backend: Literal["faiss", "pgvector"] = "faiss"
     max_error: Annotated[float, Field(gt=0, le=0.5)] = 0.02  # accepted share of wrong hits by meaning
     max_entries: Annotated[int, Field(ge=100)] = 1_000_000
-    judged: Annotated[float, Field(ge=0, le=1)] = 0.1  # share of hits by meaning that are judged
+    judged: Annotated[float, Field(ge=0, le=1)] | None = None  # share of hits by meaning; else as many as are needed
 
 
 class PrecacheSettings(BaseModel):
