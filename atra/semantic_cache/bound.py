@@ -15,14 +15,15 @@ Howard, Ramdas, McAuliffe, Sekhon 2020, arXiv:1808.03204. The numbers below were
 from dataclasses import dataclass
 from math import exp, expm1, log, sqrt
 
-LOWEST, HIGHEST = 0.5, 0.995
-"""Between which probabilities the threshold stands. The model says more than the highest of hardly any pair."""
+LOWEST, HIGHEST = 0.5, 0.98
+"""Between which probabilities the threshold stands. The highest leaves hardly more than a spelling: one or two in a
+thousand pairs of the same meaning, by which the cache goes on learning after however many wrong hits."""
 
 _LEAST_TO_MEAN = 1.5  # how often the least likely hit may be wrong, in terms of how often the mean of them may
 _RESERVE = 1.6  # deviations of the wrong hits that the account is to hold
 _FULL = 3.0  # deviations it holds at most, so that a good past does not pay for a bad present
 _TIGHTEST, _LOOSEST = -5.0, 0.7  # between which powers of e the aim is moved from the promise
-_DOUBT = 4.0  # wrong hits, both come and expected, before the model is doubted
+_DOUBT = 10.0  # wrong hits, both come and expected, before the model is doubted
 _FORGET = 0.995  # of what came and was expected, kept at each judged hit: the last 200 count
 _UNSURE = 0.05  # how often the bound that is shown may be untrue, ever
 _EPOCH = 200  # judged hits, after which those before the last epoch no longer count as lately
@@ -97,11 +98,13 @@ def threshold_of(standing: Standing, max_error: float) -> float:
         max_error: the promise, the share of wrong hits; 0 < max_error < 1.
     """
     # Nothing is held in reserve before the first wrong hit: the cache has to serve in order to learn.
-    reserve = _RESERVE * (1 - 1 / _deviation(standing))
+    reserve = _RESERVE * (1 - _deviation(Standing()) / _deviation(standing))
     room = standing.account / _deviation(standing) - reserve
     aim = max_error * exp(min(_LOOSEST, max(_TIGHTEST, room)))
     worse = max(1.0, (standing.came + _DOUBT) / (standing.expected + _DOUBT))
-    return min(HIGHEST, max(LOWEST, 1 - _LEAST_TO_MEAN * aim / worse))
+    # A promise that is stricter than HIGHEST from the start stays so.
+    highest = max(HIGHEST, 1 - _LEAST_TO_MEAN * max_error)
+    return min(highest, max(LOWEST, 1 - _LEAST_TO_MEAN * aim / worse))
 
 
 def to_judge(standing: Standing) -> float:
@@ -112,7 +115,7 @@ def to_judge(standing: Standing) -> float:
 def updated(standing: Standing, sample: Sample, max_error: float) -> Standing:
     """Return where the promise stands after one more judged hit.
 
-    If what is served at HIGHEST is right, the judged wrong hits w of n are at most max_error * n + 5 * sqrt(1 + w) + 1,
+    If what is served at HIGHEST is right, the judged wrong hits w of n are at most max_error * n + 5 * sqrt(4 + w) + 1,
     whatever else is asked.
 
     Args:
@@ -125,7 +128,7 @@ def updated(standing: Standing, sample: Sample, max_error: float) -> Standing:
     return Standing(
         judged=standing.judged + 1,
         wrong=wrong,
-        account=min(standing.account + max_error - missed, _FULL * sqrt(1 + wrong)),
+        account=min(standing.account + max_error - missed, _FULL * _deviation(standing)),
         came=_FORGET * standing.came + missed,
         expected=_FORGET * standing.expected + 1 - sample.probability,
         epoch=standing.epoch + closes,
@@ -150,5 +153,5 @@ def at_most(judged: int, wrong: int, unsure: float) -> float:
 
 
 def _deviation(standing: Standing) -> float:
-    """Return about how far chance takes the number of wrong hits from what is to be expected."""
-    return sqrt(1 + standing.wrong)
+    """Return about how far chance takes the number of wrong hits from what is due; the first few mean less."""
+    return sqrt(4 + standing.wrong)
