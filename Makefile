@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --quiet
 
-.PHONY: help demo up test check format bench-repair bench-speed bench-rooms bench-overhead bench-gate bench-self bench-cache bench-feeds bench-polling clean sandbox
+.PHONY: help demo up test check format bench-repair bench-speed bench-rooms bench-overhead bench-gate bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision clean sandbox
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ bench-overhead: .venv/installed-dev sandbox ## what a war-room costs beside a ba
 bench-gate: .venv/installed-dev ## how often the gate promotes an equal model, and a better one
 	@$(VENV)/python -m benchmarks.gate
 
+bench-curation: .venv/installed-all ## how long choosing among 100,000 traces takes, and what it finds
+	@$(VENV)/python -m benchmarks.curation
+
 bench-self: .venv/installed-dev sandbox ## repair mutants of ATRA's own modules: make bench-self [COSMIC_RAY=<program>]
 	@tool="$(COSMIC_RAY)"; if [ -z "$$tool" ]; then tool=.venv/mutation/bin/cosmic-ray; \
 	    [ -x "$$tool" ] || { $(VENV)/python -m venv .venv/mutation; .venv/mutation/bin/python -m pip install --quiet "$(MUTATION)"; }; fi; \
@@ -85,6 +88,19 @@ bench-feeds: .venv/installed-dev ## read two suites of feeds: make bench-feeds F
 
 bench-polling: .venv/installed-dev ## poll a thousand feeds, some hostile, beside a plain concurrent fetch
 	@$(VENV)/python -m benchmarks.polling
+
+bench-decision: .venv/installed-all ## which kept answers are served: make bench-decision GPTCACHE=<a checkout> PARADE=<a checkout>
+	@[ -d "$(GPTCACHE)" ] && [ -d "$(PARADE)" ] || { echo "usage: make bench-decision GPTCACHE=<a checkout of zilliztech/GPTCache> PARADE=<a checkout of heyunh2015/PARADE_dataset>"; exit 2; }
+	@nice -n 19 $(VENV)/python -m benchmarks.must_not_hit
+	@nice -n 19 $(VENV)/python -m benchmarks.qqp --checkout "$(GPTCACHE)" --parade "$(PARADE)"
+	@nice -n 19 $(VENV)/python -m benchmarks.error_bound --checkout "$(GPTCACHE)" --parade "$(PARADE)"
+
+train-decision: .venv/installed-all ## fit the hit decision anew: make train-decision GPTCACHE=<a checkout>
+	@[ -d "$(GPTCACHE)" ] || { echo "usage: make train-decision GPTCACHE=<a checkout of zilliztech/GPTCache>"; exit 2; }
+	@nice -n 19 $(VENV)/python -m benchmarks.train_decision --checkout "$(GPTCACHE)"
+
+bench-embedding: .venv/installed-all ## what one vector costs, beside sentence-transformers and torch
+	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(VENV)/python -m benchmarks.embedding_speed
 
 clean: ## remove everything that was made here
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

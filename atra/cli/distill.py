@@ -23,7 +23,9 @@ from atra.wiring import Wiring
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str, typer.Option(help="Why; kept with the decision.")]
 Provider = Annotated[str, typer.Argument(help="openai, anthropic, openai-compatible, local; `*` for any letters.")]
-Model = Annotated[str, typer.Argument(help="The model as the provider names it; `*` for any letters.")]
+Model = Annotated[
+    str, typer.Argument(help="The model as the provider names it; `*` for any letters, commas between several.")
+]
 
 _BAR = 30
 _ADDED = 500
@@ -108,7 +110,9 @@ def revoke(
     else:
         out.print(f"{_many(done.traces, 'trace')} revoked, {_many(len(done.data_sets), 'data set')} withdrawn.")
         for one in done.data_sets:
-            out.print(f"  {one}  [dim]nothing may be learned from it any more, nor from a model that was[/]")
+            out.print(f"  {one}")
+        if done.data_sets:
+            out.print("Nothing may be learned from these any more; a model that was names them as its data set.")
     raise typer.Exit(0 if done.traces else 1)
 
 
@@ -178,7 +182,8 @@ def build(as_json: Json = False) -> None:
     else:
         state = "written" if built.new else "there already"
         out.print(
-            f"data set [bold]{built.id[:12]}[/], {_many(built.summary['rows'], 'row')}, {state}: {plain(built.path)}"
+            f"data set [bold]{built.id[:12]}[/], {_many(built.summary['rows'], 'row')}, {state}: {plain(built.path)}",
+            soft_wrap=True,
         )
         _print_fates(built.summary["rows"], built.summary["dropped"])
     raise typer.Exit(0 if known else 1)
@@ -223,7 +228,7 @@ def _decide(rule: Rule, *, as_json: bool) -> None:
         return
     said = "allowed" if rule.allow else "denied"
     about = f"{plain(rule.provider)} {plain(rule.model)} under terms {plain(rule.terms)}"
-    out.print(f"Learning from {about} is {said}: {plain(rule.reason)}. Policy {version}.")
+    out.print(f"Learning from {about} is {said}: {plain(rule.reason)}. Policy {version}.", soft_wrap=True)
 
 
 def _reason(given: str) -> str:

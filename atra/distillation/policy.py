@@ -20,8 +20,8 @@ class Rule:
     """One rule.
 
     Args:
-        provider, model: whose traces; `*` stands for any letters. A model matches by the name it was asked by; a rule
-            that denies matches by the name it answered by, too.
+        provider, model: whose traces; `*` stands for any letters, and commas stand between several models. A model
+            matches by the name it was asked by; a rule that denies matches by the name it answered by, too.
         terms: the version of the terms it holds for, `*` for any. Other terms are another matter.
         own_server: only where the endpoint is this machine or an address of a private network.
     """
@@ -38,22 +38,20 @@ class Rule:
         names = {origin.model} if self.allow else {origin.model, origin.model_version}
         return (
             fnmatchcase(origin.provider, self.provider)
-            and any(fnmatchcase(name.lower(), self.model.lower()) for name in names)
+            and any(fnmatchcase(name.lower(), one) for name in names for one in self.model.lower().split(","))
             and fnmatchcase(origin.terms, self.terms)
             and (not self.own_server or is_private(origin.endpoint))
         )
 
 
+_RESOLD = "*gpt-[345]*,*chatgpt*,*claude*,*gemini*,*grok*,o[1345]*,*/o[1345]*"
 _RESTRICTED = "a server of one's own may pass on to a provider whose terms restrict training; allow it by name"
 
 SHIPPED = (
     Rule(OWN, "*", "*", True, "ATRA worked it out itself, and tests proved it"),
     Rule(HUMAN, "*", "*", True, "a person wrote it for this purpose"),
     Rule("openai-compatible", "*gpt-oss*", "*", True, "open weights on a server of one's own", own_server=True),
-    *(
-        Rule("openai-compatible", name, "*", False, _RESTRICTED)
-        for name in ("*gpt-[345]*", "*chatgpt*", "*claude*", "*gemini*", "*grok*", "o[1345]*", "*/o[1345]*")
-    ),
+    Rule("openai-compatible", _RESOLD, "*", False, _RESTRICTED),
     Rule("openai-compatible", "*", "*", True, "a model on a server of one's own", own_server=True),
     Rule("local", "*", "*", True, "weights on a disk of one's own"),
 )
