@@ -23,9 +23,8 @@ KIND = "ask"
 _LANGUAGE = re.compile(r"[^\W\d_][^\W_]*(?:[ -][^\W_]+){0,2}")
 _LONGEST, _LARGEST_CONTEXT = 8000, 200_000
 _HELP = {
-    "cache": "nobody asked this before",
-    "cloud": "name a model in atra.toml under [models.NAME] (docs/models.md)",
-    "extractive": "follow feeds (`atra scout feeds import --default`), or name repositories in atra.toml",
+    "cloud: no model is configured": "name a model in atra.toml under [models.NAME] (docs/models.md)",
+    "extractive:": "follow feeds (`atra scout feeds import --default`), or name repositories in atra.toml",
 }
 
 
@@ -98,7 +97,7 @@ def print_answer(run: Run, steps: list[Step]) -> None:
         out.print("No answer.", style="bold")
         for why in found.passed:
             out.print(f"  {plain(why)}", soft_wrap=True)
-        helps = [text for source, text in _HELP.items() if any(why.startswith(f"{source}:") for why in found.passed)]
+        helps = [text for lacking, text in _HELP.items() if any(why.startswith(lacking) for why in found.passed)]
         if helps:
             out.print(f"What would help: {'; '.join(map(plain, helps))}.", soft_wrap=True)
         return
