@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import zip_longest
 
 import structlog
 from kombu.exceptions import OperationalError
@@ -85,7 +86,8 @@ def predict(work: Work) -> tuple[Predicted, Ending | None]:
     articles = wired.scout.recent(_STORIES, since=now - timedelta(seconds=_NEWS_S))
     stories = [_story(one) for one in articles]
     interests = interests_of(wired, stories)
-    candidates = [one for story in stories for one in questions(story, interests)]
+    rounds = zip_longest(*(questions(story, interests) for story in stories))
+    candidates = [one for each in rounds for one in each if one]  # no story comes before all others have had a turn
     budget = Budget(settings.questions_per_run)
     templates, subjects = wired.precache.tallies()
     known = Known(templates, subjects, _heat(wired, interests, now.date()))

@@ -62,7 +62,8 @@ def report(
         print_json([_row(one) for one in found])
         return
     if not found:
-        out.print(f"Nothing was predicted in the last {days:g} days. Beat does so every hour; `atra precache run` now.")
+        told = f"Nothing was predicted in the last {days:g} days. Beat does so every hour; `atra precache run` now."
+        out.print(told, soft_wrap=True)
         return
     rows = table("template", "predicted", "waiting", "asked", "wasted", "hits", "cost", "saved")
     for one in found:

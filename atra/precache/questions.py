@@ -22,7 +22,7 @@ _NAME = re.compile(
 _AMOUNT = re.compile(
     r"(?P<money>[$€£]\s?\d[\d.,]*(?:\s(?:thousand|million|billion|trillion))?)"
     r"|(?P<share>\d[\d.,]*\s?(?:%|percent|per cent))"
-    r"|(?P<count>(?<![\w.-])\d[\d,]*(?:\.\d+)?(?:\s(?:thousand|million|billion|trillion))?(?=\s[a-z]|\Z))"
+    r"|(?P<count>(?<![\w.-])(?:\d[\d,]*(?:\.\d+)?\s(?:thousand|million|billion|trillion)|\d[\d,]*)(?=\s[a-z]|\Z))"
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _VERSION = re.compile(r"^(?P<name>.+?)\s+v?(?P<version>\d+(?:\.\d+)*\w*)$")
@@ -43,13 +43,13 @@ _ASKED_FOR = {"money": "how much", "share": "what share", "count": "how many"}
 
 
 def questions(story: Story, interests: Iterable[Interest] = ()) -> list[Candidate]:
-    """Return what may be asked about a story, each question once: those of its sentences first, then of its subjects.
+    """Return what may be asked about a story, each question once: of its headline, its subjects, its sentences.
 
     Args:
         interests: what this installation is about; a subject among them is asked about in more ways.
     """
     known = {one.name.casefold(): one for one in interests}
-    made = (*_of_title(story), *_of_sentences(story), *_of_subjects(story, known))
+    made = (*_of_title(story), *_of_subjects(story, known), *_of_sentences(story))
     return list({one.question.casefold(): one for one in reversed(made)}.values())[::-1]
 
 

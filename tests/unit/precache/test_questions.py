@@ -33,12 +33,18 @@ def test_a_headline_asks_for_each_name_and_amount_in_it() -> None:
         pytest.param("Rates rose by 4 percent", "Rates rose by what share?", id="a share"),
         pytest.param("Some 120 people fled", "Some how many people fled?", id="a count"),
         pytest.param("Kestrel 4.2 is out on 20 November", "Who or what is out on 20 November?", id="a version"),
+        pytest.param("Gold at 4.2 million a bar", "Gold at how many a bar?", id="a large count"),
         pytest.param("Is Kestrel dead?", "Is Kestrel dead?", id="a headline that asks"),
     ],
 )
 def test_what_is_missing_is_asked_for_by_its_kind(title: str, question: str) -> None:
     """A year is a when, a share a share, a count a how many."""
     assert question in asked(Story("article:1", title, ""))
+
+
+def test_a_version_is_no_count() -> None:
+    """Nobody asks how many."""
+    assert list(asked(Story("article:1", "They published version 4.2 on time", ""))) == []
 
 
 def test_a_version_is_asked_about_as_one() -> None:
