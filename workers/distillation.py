@@ -113,7 +113,7 @@ def build_data_set(work: Work) -> tuple[Made, Ending]:
     made = Made(built.id, built.summary["rows"], built.summary["traces"], dict(built.summary["dropped"]))
     if not built.id:
         return made, Ending("nothing_to_learn", NOTHING)
-    return made, Ending("built", f"data set {built.id[:12]} of {made.rows} rows")
+    return made, Ending("built", f"data set {built.id[:12]}, rows: {made.rows}")
 
 
 def make_data_set(wired: Wiring, report: Callable[[int], None]) -> tuple[Built, DataSet | None]:

@@ -258,6 +258,8 @@ def _verified(output: dict[str, Any]) -> str:
 
 
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
+    "gather": lambda output: f"{output['repairs']} repairs, {output['rooms']} rooms; {output['revoked']} taken back",
+    "build": lambda output: f"{output['rows']} of {output['traces']} traces",
     "reproduce": _reproduced,
     "diagnose": lambda output: f"{len(output['places'])} places",
     "propose": lambda output: f"{len(output['paths'])} files",

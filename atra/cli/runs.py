@@ -89,6 +89,8 @@ def show(
         return _show_answer(run, steps, calls, told, as_json=as_json)
     if minutes:
         return _show_room(minutes, steps, path, told, as_json=as_json)
+    if "revision" not in run.input:
+        return _show_plain(run, steps, calls, told, as_json=as_json)
     if as_json:
         contract = as_migration if run.kind == MIGRATION else as_contract
         print_json({**contract(run, steps, calls), "delivery": delivered, "regression": regression, **told})
@@ -114,6 +116,18 @@ def show(
         where = f"undone by {regression['commit'][:12]} on {regression['branch']}" if regression["commit"] else ""
         after = where or f"its fix stays: {regression['why_not'] or 'the run that watches over it is under way'}"
         out.print(f"[bold red]regressed[/]: {plain(regression['reason'])}; {plain(after)}", soft_wrap=True)
+
+
+def _show_plain(run: Run, steps: list[Step], calls: list[Call], told: dict[str, Any], *, as_json: bool) -> None:
+    """Show a run that is about no repository: a day's learning, an hour's answering ahead."""
+    if as_json:
+        print_json({"status": status(run), "run_id": run.id, "kind": run.kind, "reason": run.reason, **told})
+        return
+    out.print(f"run [bold]{run.id}[/]: {run.kind}, begun {age(run.created_at)}")
+    out.print(timeline(steps))
+    if calls:
+        _print_calls(calls)
+    out.print(f"[bold]{status(run)}[/]: {plain(run.reason or 'under way')}", soft_wrap=True)
 
 
 def _show_answer(run: Run, steps: list[Step], calls: list[Call], told: dict[str, Any], *, as_json: bool) -> None:

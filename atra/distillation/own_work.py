@@ -17,6 +17,7 @@ _KIND: Kind = "tool_log"
 _MOST_TESTS, _MOST_PLACES, _MOST_REFUSED = 5, 8, 5
 _LONGEST = 600  # characters of one message
 _FILE = re.compile(r"^\+\+\+ (?:b/)?(.+?)(?:\t.*)?$")
+_PART = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 
 @dataclass(frozen=True)
@@ -121,17 +122,20 @@ def own(source_run: str, *, room: bool = False) -> Origin:
 def before(diff: str) -> dict[str, str]:
     """Return the lines that a unified diff shows as they were, by path; gaps between its parts are marked."""
     found: dict[str, list[str]] = {}
-    lines: list[str] | None = None
-    for line in diff.splitlines():
-        if named := _FILE.match(line):
-            lines = found.setdefault(named.group(1), [])
-        elif lines is not None and line.startswith("@@"):
-            if lines:
-                lines.append("…")
-        elif line.startswith(("--- ", "diff ")):
-            lines = None
-        elif lines is not None and line[:1] in (" ", "-"):
-            lines.append(line[1:])
+    path, old, new = "", 0, 0  # lines that the part under way still has
+    for line in diff.split("\n"):
+        if line.startswith("\\"):
+            continue  # it says that a file does not end in a line feed
+        if old > 0 or new > 0:
+            old, new = old - (line[:1] != "+"), new - (line[:1] != "-")
+            if line[:1] != "+":
+                found[path].append(line[1:])
+        elif part := _PART.match(line):
+            old, new = (int(count or 1) for count in part.groups())
+            if found.setdefault(path, []) and old:
+                found[path].append("…")
+        elif named := _FILE.match(line):
+            path = named.group(1)
     return {path: "\n".join(lines) for path, lines in found.items() if lines}
 
 

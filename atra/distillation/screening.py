@@ -22,7 +22,7 @@ _DETECTORS = (
     *("slack.SlackDetector", "square_oauth.SquareOAuthDetector", "stripe.StripeDetector"),
     *("telegram_token.TelegramBotTokenDetector", "twilio.TwilioKeyDetector"),
 )
-_LONGEST_LINE = 2000  # characters: some of the library's patterns take quadratic time on one long line
+_LONGEST_LINE = 2000  # characters: patterns for JWT and npm take quadratic time on one long line (1.5)
 _OVERLAP = 200
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@([\w-]{1,63}(?:\.[\w-]{1,63}){1,8})")
@@ -34,7 +34,7 @@ _CALL = re.compile(r"\+\d[\d ()./-]{5,20}\d")  # numbers with their country alon
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _NO_WORDS = re.compile(r"[\W\d_]+")
-_READ, _FEWEST = 300, 60  # letters that are looked at; below the least no language is told
+_READ, _FEWEST = 300, 120  # letters that are looked at; below the least no language is told
 _LANGUAGES = (
     *("AR", "CS", "DA", "DE", "EL", "EN", "ES", "FA", "FI", "FR", "HE", "HI", "HU", "ID", "IT", "JA", "KO", "NL"),
     *("PL", "PT", "RO", "RU", "SV", "TH", "TR", "UK", "VI", "ZH"),
@@ -89,7 +89,7 @@ class Screen:
         lingua = _part("lingua")
         known = [getattr(lingua.IsoCode639_1, code) for code in sorted({*_LANGUAGES, *self._wanted})]
         builder = lingua.LanguageDetectorBuilder.from_iso_codes_639_1(*known)
-        return builder.with_low_accuracy_mode().build()  # a tenth of the memory; the texts are long enough
+        return builder.with_low_accuracy_mode().build()  # the library asks for 120 letters or more in this mode
 
 
 def check_libraries() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,6 +16,8 @@ from atra.core.settings import Settings, load_settings
 from atra.distillation.traces import Origin
 from atra.wiring import Wiring, use
 from tests.unit.distillation.given import trace
+from workers import distillation
+from workers.task import run_step
 
 CLOUD = Origin("openai", "gpt-x", terms="2026-01")
 
@@ -101,6 +104,21 @@ def test_what_people_wrote_is_added_once(shell: Shell, wired: Wiring):
     assert shell.told("add", "ours.jsonl") == {"read": 2, "new": 2}
     assert shell.told("add", "ours.jsonl") == {"read": 2, "new": 0}
     assert {(one.kind, one.permission.allowed) for one in wired.traces.all()} == {("human", True)}
+
+
+def test_a_day_s_run_is_shown(shell: Shell, wired: Wiring, capsys: pytest.CaptureFixture[str]):
+    """It is about no repository, and says what came of each step."""
+    wired.traces.keep(trace(1))
+    day = distillation.open_day(wired, datetime(2030, 1, 2, tzinfo=UTC))
+    run_step("gather", day.id, 0, distillation.gather)
+    run_step("build", day.id, 0, distillation.build_data_set)
+    capsys.readouterr()
+
+    assert run(["show", day.id]) == 0
+    said = capsys.readouterr().out
+    assert [word in said for word in ("l20300102", "1 of 1 traces", "built: data set")] == [True] * 3
+    assert run(["show", day.id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "built"
 
 
 @pytest.mark.parametrize(

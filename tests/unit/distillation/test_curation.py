@@ -33,7 +33,7 @@ GERMAN = "Die Tests schlugen fehl, weil der Warenkorb den Rabatt nicht vor der S
         (replace(GOOD, origin=Origin(OWN, source="repair")), "unproved"),
         (replace(GOOD, reasoning="so", answer="4"), "too_short"),
         (replace(GOOD, reasoning="because " * 5000), "too_long"),
-        (replace(GOOD, reasoning=GERMAN, answer="Ja."), "language"),
+        (replace(GOOD, reasoning=GERMAN * 2, answer="Ja."), "language"),
         (replace(GOOD, answer=f"Set it to ghp_{'Ab3' * 12}."), "secret"),
         (replace(GOOD, prompt="Why does bob.miller@corp.io get no mail?"), "personal"),
         (replace(GOOD, prompt="How many r are in the word strawberry, counted with care?"), "contaminated"),

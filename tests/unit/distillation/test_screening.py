@@ -8,7 +8,7 @@ import pytest
 from atra.core.errors import MissingPart
 from atra.distillation.screening import Screen
 
-ENGLISH = "The tests failed because the cart did not apply the discount before the tax was added to it."
+ENGLISH = "The tests failed because the cart did not apply the discount before the tax was added to it. " * 2
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,12 @@ def test_personal_data_is_seen(screen: Screen, text: str, personal: bool):
     [
         (ENGLISH, False),
         (
-            "Los precios del carrito no se calcularon bien porque el descuento se aplicaba después de los impuestos.",
+            "Los precios del carrito no se calcularon bien porque el descuento se aplicaba después de los impuestos. "
+            * 2,
             True,
         ),
         (
-            "Die Preise stimmen nicht, denn der Rabatt wurde erst nach der Steuer abgezogen, und keiner merkt es.",
+            "Die Preise stimmen nicht, denn der Rabatt wurde erst nach der Steuer abgezogen, und keiner merkt es. " * 2,
             False,
         ),
         ("購物車沒有在加稅之前套用折扣,所以測試失敗了。" * 6, True),
