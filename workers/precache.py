@@ -4,6 +4,7 @@
 can be done again: a question has one entry in the cache and one prediction of its run.
 """
 
+import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,9 +15,10 @@ import structlog
 from kombu.exceptions import OperationalError
 
 from atra.core.clock import utc_now
-from atra.core.errors import AtraError
+from atra.core.errors import AtraError, BudgetSpent, MissingPart, ModelRejected, ModelUnavailable
 from atra.core.runs import Ending
 from atra.orchestrator.answers import Asked
+from atra.precache.asking import propose
 from atra.precache.interests import FILES, dependencies
 from atra.precache.nearness import compare
 from atra.precache.questions import questions, spoken_of
@@ -86,7 +88,8 @@ def predict(work: Work) -> tuple[Predicted, Ending | None]:
     articles = wired.scout.recent(_STORIES, since=now - timedelta(seconds=_NEWS_S))
     stories = [_story(one) for one in articles]
     interests = interests_of(wired, stories)
-    rounds = zip_longest(*(questions(story, interests) for story in stories))
+    proposed = _proposed(work, stories, interests)
+    rounds = zip_longest(proposed, *(questions(story, interests) for story in stories))
     candidates = [one for each in rounds for one in each if one]  # no story comes before all others have had a turn
     budget = Budget(settings.questions_per_run)
     templates, subjects = wired.precache.tallies()
@@ -122,7 +125,9 @@ def answer(work: Work) -> tuple[Answered, Ending]:
         fresh = made_now(work, asked)
         cost_usd += fresh.cost_usd
         if fresh.keep and f"article:{one.article}" in fresh.sources:
-            kept = replace(fresh, topics=(one.subject,) if one.subject else (), predicted=True)
+            kept = replace(
+                fresh, topics=tuple(dict.fromkeys((*fresh.topics, *filter(None, [one.subject])))), predicted=True
+            )
             wired.precache.record(work.run.id, one, wired.cache.put(one.question, kept))
             count += 1
         work.report(answered=count, of=len(planned), at=number)
@@ -148,6 +153,20 @@ def interests_of(wired: Wiring, stories: Sequence[Story]) -> list[Interest]:
     found += [Interest(name, "asked") for name in sorted(names) if name.casefold() in asked]
     spoken = spoken_of(stories, {one.name for one in found})
     return list({one.name.casefold(): one for one in reversed(found) if one.name in spoken}.values())
+
+
+def _proposed(work: Work, stories: Sequence[Story], interests: Sequence[Interest]) -> list[Candidate]:
+    """Return what the first model that answers proposes, where models may be asked for money at all."""
+    settings = work.wired.settings.precache
+    if not settings.usd_per_run or not stories:
+        return []
+    budget_usd = settings.usd_per_run
+    for model in work.wired.models(run_id=work.run.id, purpose="precache", budget_usd=budget_usd, stop=work.over):
+        try:
+            return propose(model, stories, interests, most=2 * settings.questions_per_run, nonce=secrets.token_hex(6))
+        except (ModelUnavailable, ModelRejected, MissingPart, BudgetSpent) as error:
+            log.info("no questions of a model", model=model.name, why=str(error))
+    return []
 
 
 def _story(article: Article) -> Story:

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from atra.cli.main import run as command_line
 from atra.core.records import from_json
 from atra.core.runs import Run
-from atra.core.settings import PrecacheSettings, RepositorySettings, Settings, load_settings
+from atra.core.settings import ModelSettings, PrecacheSettings, RepositorySettings, Settings, load_settings
 from atra.precache.records import Story
 from atra.scout.records import Item
 from atra.semantic_cache.keys import key_of
@@ -21,6 +22,7 @@ from atra.storage.database import transaction
 from atra.storage.precache import Planned
 from atra.wiring import Wiring, use
 from tests.targets import make_repository
+from tests.wires import Turn, WireServer
 from workers.pipelines import precache
 from workers.precache import Predicted, answer, hourly, interests_of, predict
 from workers.task import run_step
@@ -151,6 +153,34 @@ def test_interests_are_dependencies_topics_and_what_was_asked(told: Wiring, tmp_
     assert found == {("Kestrel", "topic", ""), ("Kestrel 4.2", "asked", "")}
     wired = use(wired.settings.model_copy(update={"precache": PrecacheSettings()}))
     assert ("kestrel", "dependency", "shop") in {(one.name, one.kind, one.of) for one in interests_of(wired, stories)}
+
+
+def test_a_model_proposes_and_answers_within_the_run_s_budget(told: Wiring) -> None:
+    """It is asked where money is set aside for that; what it cost is what a hit saves."""
+    question = {"question": "Who publishes Kestrel?", "article": 1, "subject": "Kestrel"}
+    made = {
+        "steps": ["It is told."],
+        "answer": "Its maintainers.",
+        "known": True,
+        "sources": [1],
+        "needs_fresh_facts": False,
+    }
+    script = [Turn(json.dumps({"questions": [question]})), Turn(json.dumps(made))]
+    with WireServer(script) as server:
+        model = ModelSettings(
+            provider="openai-compatible", model="m", base_url=server.url, api_key=SecretStr("a key"),
+            input_usd=1.0, output_usd=1.0,
+        )  # fmt: skip
+        rules = PrecacheSettings(questions_per_run=1, usd_per_run=0.10)
+        wired = use(told.settings.model_copy(update={"models": {"cheap": model}, "precache": rules}))
+        run = carry_out(wired)
+        hit = wired.cache.lookup("Who publishes Kestrel?")
+
+        assert run.outcome == "answered"
+        assert isinstance(hit, Hit)
+        assert (hit.entry.answer, hit.entry.meta["made_by"]) == ("Its maintainers.", "cheap")
+        assert 0 < hit.entry.cost_usd < sum(call.cost_usd for call in wired.ledger.calls(run.id)) <= 0.10
+        assert [(one.template, one.saved_usd) for one in wired.precache.report(1)] == [("model", hit.entry.cost_usd)]
 
 
 def test_an_hour_has_one_run(told: Wiring) -> None:
