@@ -10,6 +10,7 @@ import structlog
 
 from atra.core.clock import utc_now
 from atra.core.errors import AtraError, BadInput, MissingPart
+from atra.core.records import to_json
 from atra.core.runs import Ending, Run
 from atra.distillation.curation import Agreement, Bounds, Curation
 from atra.distillation.data_set import Built, build
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 PREFIX = "l"
 """Of the ids of runs that learn; the day follows."""
+
+_GROWTH = 20  # a data set is made anew where traces grew by one part of so many
 
 NOTHING = "no trace may be learned from; `atra distill curate` says why"
 
@@ -102,7 +105,9 @@ def gather(work: Work) -> tuple[Gathered, None]:
 
 
 def build_data_set(work: Work) -> tuple[Made, Ending]:
-    """Choose from all traces, and keep what was chosen as a data set."""
+    """Choose from all traces, and keep what was chosen as a data set, unless there is hardly anything new."""
+    if why := why_not_yet(work.wired):
+        return Made("", 0, 0), Ending("nothing_new", why)
 
     def report(count: int) -> None:
         if work.over():
@@ -114,6 +119,24 @@ def build_data_set(work: Work) -> tuple[Made, Ending]:
     if not built.id:
         return made, Ending("nothing_to_learn", NOTHING)
     return made, Ending("built", f"data set {built.id[:12]}, rows: {made.rows}")
+
+
+def why_not_yet(wired: Wiring) -> str:
+    """Return why no data set is worth its space now; nothing where one is.
+
+    Each holds its rows anew. Since one is made only where traces grew by a twentieth, or the rules changed, all of them
+    together hold some twenty times the traces, however many days go by.
+    """
+    newest = next(iter(wired.data_sets.recent(1)), None)
+    if newest is None or newest.withdrawn_at is not None:
+        return ""
+    now = (wired.training_policy().version, to_json(bounds_of(wired)))
+    if now != (newest.summary["policy"], newest.summary["bounds"]):
+        return ""
+    new, wanted = wired.traces.since(newest.created_at), max(1, newest.summary["traces"] // _GROWTH)
+    if new >= wanted:
+        return ""
+    return f"{new} new traces since data set {newest.id[:12]}; {wanted} make another"
 
 
 def make_data_set(wired: Wiring, report: Callable[[int], None]) -> tuple[Built, DataSet | None]:
@@ -139,21 +162,22 @@ def curation_of(wired: Wiring) -> Curation:
         MissingPart: the tokenizer's file is not there.
     """
     chosen = wired.settings.distill
-    bounds = Bounds(
-        chosen.shortest_tokens,
-        chosen.longest_tokens,
-        chosen.per_question,
-        chosen.long_share,
-        chosen.long_tokens,
-    )
     questions = [question for path in chosen.evaluation for question in questions_of(path)]
     return Curation(
-        bounds,
+        bounds_of(wired),
         wired.training_policy(),
         TokenizerFile(chosen.tokenizer) if chosen.tokenizer else Estimate(),
         Screen(chosen.languages),
         Evaluation(questions),
         (Agreement(wired.traces.all()),),
+    )
+
+
+def bounds_of(wired: Wiring) -> Bounds:
+    """Return what the settings want of rows."""
+    chosen = wired.settings.distill
+    return Bounds(
+        chosen.shortest_tokens, chosen.longest_tokens, chosen.per_question, chosen.long_share, chosen.long_tokens
     )
 
 

@@ -30,7 +30,7 @@ EXIT_CODES = {
     **{"reverted": 1, "reported": 1},  # the watch, over a fix that failed
     **{"delivered": 0, "undelivered": 1},
     **{"answered": 0, "no_answer": 1},  # a question
-    **{"built": 0, "nothing_to_learn": 1},  # a data set
+    **{"built": 0, "nothing_new": 0, "nothing_to_learn": 1},  # a data set
     **{"decided": 0, "no_consensus": 1, "expired": 1},  # a war-room
 }
 """By how a run ended."""

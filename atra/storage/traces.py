@@ -67,6 +67,12 @@ class TraceStore:
                 return
             last = rows[-1].id
 
+    def since(self, instant: datetime) -> int:
+        """Return how many traces were kept after this instant."""
+        query = select(func.count()).select_from(traces).where(traces.c.created_at > instant)
+        with transaction(self._engine) as db:
+            return int(db.execute(query).scalar_one())
+
     def revoke(
         self,
         why: str,

@@ -13,6 +13,7 @@ from atra.core.records import from_json, to_json
 from atra.core.runs import Ending, Run, new_id
 from atra.core.settings import DistillSettings, Settings
 from atra.distillation.data_set import is_whole
+from atra.distillation.policy import Rule
 from atra.distillation.traces import Trace
 from atra.repository import Repository
 from atra.war_room.records import Ballot, Decision, Evidence, Option, Tally
@@ -21,7 +22,7 @@ from atra.wiring import Wiring, use
 from tests.targets import small_shop
 from tests.unit.distillation.given import trace
 from workers import distillation, self_repair
-from workers.distillation import Gathered, Made, folder_of, make_data_set, questions_of
+from workers.distillation import Gathered, Made, folder_of, make_data_set, questions_of, why_not_yet
 from workers.pipelines import distill, war_room
 from workers.pipelines import self_repair as repair_plan
 from workers.targets import make_target
@@ -63,8 +64,10 @@ def test_a_verified_repair_becomes_a_row(wired: Wiring, tmp_path: Path):
     assert (kept.origin.provider, kept.origin.proof, kept.permission.allowed) == ("atra", "tests", True)
     assert "pieces > 10" in kept.prompt
     assert "Proof:" in kept.reasoning
-    again, once_more, _ = learned(wired)
-    assert (again, once_more) == (Gathered(), made)
+    again, _, day_after = learned(wired)
+    assert (again, day_after.outcome) == (Gathered(), "nothing_new")
+    built, _ = make_data_set(wired, lambda count: None)
+    assert (built.id, built.new) == (made.data_set, False)
     assert wired.data_sets.holding(kept.id) == [made.data_set]
     assert is_whole(folder_of(wired) / made.data_set)
 
@@ -147,6 +150,26 @@ def test_what_is_revoked_while_a_data_set_is_built_withdraws_it(wired: Wiring):
         thread.join()
 
         assert wired.data_sets.find(known.id)[0].withdrawn_at is not None
+
+
+def test_a_data_set_is_made_anew_where_it_is_worth_it(wired: Wiring):
+    """When traces grew by a twentieth, the rules changed, or the newest was withdrawn; not each day."""
+    wired.traces.keep(*(trace(number) for number in range(60)))
+    first, _ = make_data_set(wired, lambda count: None)
+    assert "3 make another" in why_not_yet(wired)
+
+    wired.traces.keep(trace(60), trace(61))
+    assert why_not_yet(wired).startswith(f"2 new traces since data set {first.id[:12]}")
+    wired.traces.keep(trace(62))
+    assert why_not_yet(wired) == ""
+
+    make_data_set(wired, lambda count: None)
+    assert why_not_yet(wired) != ""
+    wired.traces.decide(Rule("openai", "*", "*", False, "we read the terms"))
+    assert why_not_yet(wired) == ""
+    make_data_set(wired, lambda count: None)
+    wired.traces.revoke("asked for", ids=[trace(5).id])
+    assert why_not_yet(wired) == ""
 
 
 @pytest.mark.parametrize(
