@@ -7,7 +7,7 @@ whether usage is told, what a stop for tools is called. What they leave out is b
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import openai
 from pydantic import BaseModel, Field, NonNegativeInt
@@ -101,7 +101,7 @@ class OpenAIChat:
 
     def _reply(self, answer: "_Answer", request: Request, connection: Connection) -> Reply:
         choice = answer.choices[0]
-        reasoning, text = _shown(choice.message)
+        reasoning, kind, text = _shown(choice.message)
         calls = tuple(_tool_call(call) for call in choice.message.tool_calls or ())
         if request.tools and not calls:  # a server that does not know the model's way of asking leaves it in the text
             text, calls = split_calls(text)
@@ -112,7 +112,7 @@ class OpenAIChat:
             finish=finish,
             calls=calls,
             reasoning=reasoning,
-            reasoning_kind="raw" if reasoning else "none",
+            reasoning_kind=kind if reasoning else "none",
             usage=answer.usage.as_usage(),
             model=answer.model or self.model,
             request_id=connection.request_id or answer.id or "",
@@ -296,13 +296,18 @@ class _Turn:
         call["function"]["arguments"] += piece.function.arguments or ""
 
 
-def _shown(message: _Spoken) -> tuple[str, str]:
-    """Return (working, text) of a turn, wherever the server shows the first."""
-    content = message.content or ""
-    details = "".join(str(detail.get("text") or "") for detail in message.reasoning_details or ())
-    if working := message.reasoning_content or message.reasoning or details:
-        return working, content
-    return split_thinking(content)
+def _shown(message: _Spoken) -> tuple[str, Literal["raw", "summary"], str]:
+    """Return (working, its kind, text) of a turn, wherever the server shows the first.
+
+    OpenRouter says by the type of its details which working is a summary, as closed models give it.
+    """
+    content, details = message.content or "", message.reasoning_details or ()
+    told = "".join(str(detail.get("text") or detail.get("summary") or "") for detail in details)
+    summed = any(detail.get("type") == "reasoning.summary" for detail in details)
+    if working := message.reasoning_content or message.reasoning or told:
+        return working, "summary" if summed else "raw", content
+    working, text = split_thinking(content)
+    return working, "raw", text
 
 
 def _ending(reason: str | None, refusal: str | None, calls: tuple[ToolCall, ...]) -> tuple[Finish, str]:

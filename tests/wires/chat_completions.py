@@ -76,6 +76,8 @@ def _message(turn: Turn) -> Body:
             message[name] = turn.reasoning
         case "details":
             message["reasoning_details"] = [{"type": "reasoning.text", "text": turn.reasoning, "index": 0}]
+        case "summary":
+            message["reasoning_details"] = [{"type": "reasoning.summary", "summary": turn.reasoning, "index": 0}]
     return {key: value for key, value in message.items() if key not in turn.missing}
 
 
@@ -84,7 +86,8 @@ def _deltas(turn: Turn, piece: int) -> Iterator[Body]:
     for name in ("reasoning_content", "reasoning"):
         yield from ({name: part} for part in cut(whole.get(name) or "", piece))
     for detail in whole.get("reasoning_details", []):
-        yield from ({"reasoning_details": [{**detail, "text": part}]} for part in cut(detail["text"], piece))
+        name = "summary" if "summary" in detail else "text"
+        yield from ({"reasoning_details": [{**detail, name: part}]} for part in cut(detail[name], piece))
     for name in ("content", "refusal"):
         yield from ({name: part} for part in cut(whole.get(name) or "", piece))
     for index, call in enumerate(whole.get("tool_calls", [])):

@@ -169,6 +169,7 @@ def test_a_listener_hears_no_inline_working() -> None:
         ("responses", Turn("x", reasoning="short", redacted="e"), "short", "summary"),
         ("responses", Turn("x", reasoning="long", raw=True), "long", "raw"),
         ("responses", Turn("x", redacted="e"), "", "none"),
+        ("chat", Turn("x", reasoning="short", reasoning_as="summary"), "short", "summary"),
         ("messages", Turn("x", reasoning="short"), "short", "summary"),
         ("messages", Turn("x", redacted="e"), "", "none"),
     ],
