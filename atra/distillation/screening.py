@@ -25,7 +25,7 @@ _DETECTORS = (
 _LONGEST_LINE = 2000  # characters: patterns for JWT and npm take quadratic time on one long line (1.5)
 _OVERLAP = 200
 
-_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@([\w-]{1,63}(?:\.[\w-]{1,63}){1,8})")
+_MAIL = re.compile(r"(?<![\w.+-])(?!(?:git|no-?reply)@)[\w.+-]{1,64}@((?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24})\b")
 _NOBODY = ("example.com", "example.org", "example.net", "example", "test", "invalid", "localhost", "local")
 _CARD = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d.-])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")

@@ -25,6 +25,7 @@ def screen() -> Screen:
         ("x" * 3000 + f" ghp_{'aB3' * 12}", True),
         ("https://bob:correct-horse@db.internal/x", True),
         ("a commit 2fd4e1c67a2d28fced849ee1bb76e7391b93eb12 and a variable token = next(tokens)", False),
+        ("postgres://admin:[redacted]@db.internal/shop and password=[redacted]", False),
         (ENGLISH, False),
     ],
 )
@@ -45,7 +46,8 @@ def test_secrets_are_seen(screen: Screen, text: str, secret: bool):
         ("0.4111111111111111", False),
         ("DE89 3704 0044 0532 0130 00", True),
         ("DE89 3704 0044 0532 0130 01", False),
-        ("@pytest.fixture def a@b", False),
+        ("@pytest.fixture def a@b, weights@x.T, left-pad@1.3.0", False),
+        ("git@github.com:org/repo.git and noreply@corp.io", False),
     ],
 )
 def test_personal_data_is_seen(screen: Screen, text: str, personal: bool):
