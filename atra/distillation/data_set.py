@@ -7,11 +7,13 @@
 The manifest has no time and no path in it, so the same traces under the same rules make the same id.
 """
 
+import fcntl
 import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -52,17 +54,13 @@ def build(curation: Curation, traces: Iterable[Trace], folder: Path) -> Built:
     Args:
         traces: by id, each once.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = Path(mkdtemp(prefix=".draft-", dir=folder))
-    try:
+    with _draft(folder) as draft:
         seen = Counter[str]()
         sizes = _write_chosen(draft, curation.rows(_counted(traces, seen)))
         manifest = _write_files(draft, curation, sizes, seen["traces"])
         if not json.loads(manifest)["rows"]:
             return Built("", folder, json.loads(manifest), new=False)
         return _put(draft, manifest, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def line_of(trace: Trace) -> str:
@@ -88,6 +86,50 @@ def is_whole(path: Path) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+@contextmanager
+def _draft(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside the data sets that is gone afterwards, unless it got a name; remove dead ones.
+
+    A draft is locked by its process as long as that lives; what a killed one left is nobody's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        for left in folder.glob(".draft-*"):
+            with suppress(OSError), _locked(left, wait=False):
+                shutil.rmtree(left, ignore_errors=True)
+        draft = Path(mkdtemp(prefix=".draft-", dir=folder))
+        held = _lock(draft)
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        os.close(held)
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    held = _lock(folder, wait=wait)
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def _lock(folder: Path, *, wait: bool = True) -> int:
+    """Lock a folder and return the handle that holds the lock.
+
+    Raises:
+        BlockingIOError: somebody else has it, and nobody wants to wait.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _counted(traces: Iterable[Trace], seen: Counter[str]) -> Iterator[Trace]:

@@ -12,7 +12,7 @@ from atra.core.errors import BadInput
 from atra.core.records import from_json, to_json
 from atra.core.runs import Ending, Run, new_id
 from atra.core.settings import DistillSettings, Settings
-from atra.distillation.data_set import is_whole
+from atra.distillation.data_set import build, is_whole
 from atra.distillation.policy import Rule
 from atra.distillation.traces import Trace
 from atra.repository import Repository
@@ -22,7 +22,7 @@ from atra.wiring import Wiring, use
 from tests.targets import small_shop
 from tests.unit.distillation.given import trace
 from workers import distillation, self_repair
-from workers.distillation import Gathered, Made, folder_of, make_data_set, questions_of, why_not_yet
+from workers.distillation import Gathered, Made, curation_of, folder_of, make_data_set, questions_of, why_not_yet
 from workers.pipelines import distill, war_room
 from workers.pipelines import self_repair as repair_plan
 from workers.targets import make_target
@@ -117,6 +117,20 @@ def _decided(wired: Wiring, *, expert_right: bool) -> str:
     put("hear", Made("", 0, 0))
     put("weigh", decision, Ending("decided", "both say so"))
     return run.id
+
+
+def test_a_data_set_that_was_written_and_not_registered_is_registered(wired: Wiring):
+    """Its process was killed between the two; the next finds it there."""
+    wired.traces.keep(trace(1))
+    written = build(curation_of(wired), wired.traces.all(), folder_of(wired))
+    assert wired.data_sets.recent() == []
+
+    again, known = make_data_set(wired, lambda count: None)
+
+    assert (again.id, again.new) == (written.id, False)
+    assert [one.id for one in wired.data_sets.recent()] == [written.id]
+    assert known is not None
+    assert wired.data_sets.holding(trace(1).id) == [written.id]
 
 
 def test_revoking_withdraws_every_data_set_that_holds_the_trace(wired: Wiring):

@@ -1,6 +1,8 @@
 """A data set is what its id says: the same rows under the same rules, whole or not there at all."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +15,7 @@ from atra.distillation.policy import Rule, policy_of
 from atra.distillation.traces import Trace
 from tests.unit.distillation.given import curation, trace
 
+ROOT = Path(__file__).parents[3]
 TRACES = [*(trace(number) for number in range(20)), trace(0)]
 
 
@@ -68,6 +71,37 @@ def test_a_building_that_breaks_off_leaves_nothing(tmp_path: Path):
     with pytest.raises(OSError, match="went away"):
         build(curation(), broken(), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from atra.distillation.data_set import build
+from tests.unit.distillation.given import curation, trace
+
+def traces():
+    yield trace(1)
+    print("begun", flush=True)
+    sys.stdin.read()
+
+build(curation(), traces(), Path(sys.argv[1]))
+"""
+
+
+def test_what_a_killed_building_left_is_removed_by_the_next(tmp_path: Path):
+    """And what one that lives is working on is not."""
+    command = (sys.executable, "-c", KILLED, str(tmp_path))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"begun\n"
+        first = build(curation(), TRACES, tmp_path)
+        (draft,) = set(tmp_path.iterdir()) - {first.path}
+        other.kill()
+
+    build(curation(), TRACES, tmp_path)
+
+    assert draft.name.startswith(".draft-")
+    assert list(tmp_path.iterdir()) == [first.path]
 
 
 @pytest.mark.parametrize("name", [ROWS, HASHES, MANIFEST])
