@@ -94,6 +94,7 @@ def _row(
 ) -> dict[str, Any]:
     found = [_run(stream, pools, promise, judging, seed) for seed in range(runs)]
     mean = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+    mean["wrong"] = sum(one["wrong"] * one["hits"] for one in found) / (sum(one["hits"] for one in found) or 1)
     return {"stream": kind, "promise": promise, "judging": judging, **{key: round(v, 4) for key, v in mean.items()}}
 
 

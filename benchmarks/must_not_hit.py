@@ -27,7 +27,7 @@ def main() -> None:
         "cosine 0.90": cosines >= 0.90,
         "cosine 0.95": cosines >= 0.95,
         "cosine 0.98": cosines >= 0.98,
-        f"decision {first:.2f}": said >= first,
+        f"decision {first:.3f}": said >= first,
         "decision 0.90": said >= 0.90,
         "decision 0.80": said >= 0.80,
     }

@@ -19,16 +19,16 @@ LOWEST, HIGHEST = 0.5, 0.98
 """Between which probabilities the threshold stands. The highest leaves hardly more than a spelling: one or two in a
 thousand pairs of the same meaning, by which the cache goes on learning after however many wrong hits."""
 
-_LEAST_TO_MEAN = 1.5  # how often the least likely hit may be wrong, in terms of how often the mean of them may
-_RESERVE = 1.6  # deviations of the wrong hits that the account is to hold
-_FULL = 3.0  # deviations it holds at most, so that a good past does not pay for a bad present
+_LEAST_TO_MEAN = 1.2  # how often the least likely hit may be wrong, in terms of how often the mean of them may
+_RESERVE = 3.0  # deviations that the account is to hold once many hits were wrong
+_FULL = 4.0  # deviations it holds at most, so that a good past does not pay for a bad present
 _TIGHTEST, _LOOSEST = -5.0, 0.7  # between which powers of e the aim is moved from the promise
 _DOUBT = 10.0  # wrong hits, both come and expected, before the model is doubted
 _FORGET = 0.995  # of what came and was expected, kept at each judged hit: the last 200 count
 _UNSURE = 0.05  # how often the bound that is shown may be untrue, ever
 _EPOCH = 200  # judged hits, after which those before the last epoch no longer count as lately
 _LAMBDAS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-_CALM, _SPOT_CHECK = 2.0, 0.25  # from so many deviations in the account, such a share of hits is enough to judge
+_CALM, _SPOT_CHECK = 2.5, 0.25  # from so many deviations in the account, such a share of hits is enough to judge
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def to_judge(standing: Standing) -> float:
 def updated(standing: Standing, sample: Sample, max_error: float) -> Standing:
     """Return where the promise stands after one more judged hit.
 
-    If what is served at HIGHEST is right, the judged wrong hits w of n are at most max_error * n + 5 * sqrt(4 + w) + 1,
+    If what is served at HIGHEST is right, the judged wrong hits w of n are at most max_error * n + 6 * sqrt(4 + w) + 1,
     whatever else is asked.
 
     Args:

@@ -22,8 +22,8 @@ def after(judged: list[bool], max_error: float) -> Standing:
 
 @pytest.mark.parametrize("max_error", [0.005, 0.02, 0.1, 0.4])
 def test_before_any_judgement_the_model_is_believed(max_error: float):
-    """The least likely hit is wrong half as often again as was promised, so that the mean of them is as promised."""
-    assert threshold_of(Standing(), max_error) == pytest.approx(max(LOWEST, 1 - 1.5 * max_error))
+    """The least likely hit is wrong a fifth more often than was promised, the mean of them less often."""
+    assert threshold_of(Standing(), max_error) == pytest.approx(max(LOWEST, 1 - 1.2 * max_error))
 
 
 @given(judged=JUDGED, max_error=PROMISES)
@@ -36,7 +36,7 @@ def test_a_wrong_hit_never_loosens_and_a_right_one_never_tightens(judged: list[b
     right = threshold_of(updated(standing, Sample(0.99, True), max_error), max_error)
 
     assert LOWEST <= right <= threshold + 1e-12
-    assert threshold - 1e-12 <= wrong <= max(HIGHEST, 1 - 1.5 * max_error)
+    assert threshold - 1e-12 <= wrong <= max(HIGHEST, 1 - 1.2 * max_error)
 
 
 @given(max_error=st.floats(0.02, 0.4), seed=st.integers(0, 1000), trap=st.floats(0.0, HIGHEST))
@@ -48,7 +48,7 @@ def test_the_promise_is_kept_in_the_long_run_against_any_questions(max_error: fl
         if probability >= threshold_of(standing, max_error):
             standing = updated(standing, Sample(probability, probability >= trap), max_error)
 
-    assert standing.wrong <= max_error * standing.judged + 5 * (4 + standing.wrong) ** 0.5 + 1
+    assert standing.wrong <= max_error * standing.judged + 6 * (4 + standing.wrong) ** 0.5 + 1
 
 
 def test_wrong_hits_tighten_it_and_right_ones_loosen_it_again():
@@ -66,12 +66,12 @@ def test_it_counts_what_was_judged(judged: list[bool], max_error: float):
 
     assert (standing.judged, standing.wrong) == (len(judged), judged.count(False))
     assert standing.account <= max_error * len(judged) - judged.count(False) + 1e-9
-    assert standing.account <= 3 * (4 + standing.wrong) ** 0.5
+    assert standing.account <= 4 * (4 + standing.wrong) ** 0.5
 
 
 def test_all_hits_are_judged_until_the_account_is_filled():
     """And again once wrong ones came."""
-    filled = after([True] * 250, 0.02)
+    filled = after([True] * 300, 0.02)
 
     assert to_judge(Standing()) == 1
     assert 0 < to_judge(filled) < 1
