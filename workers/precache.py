@@ -21,14 +21,14 @@ from atra.orchestrator.answers import Asked
 from atra.precache.asking import propose
 from atra.precache.interests import FILES, dependencies
 from atra.precache.nearness import compare
-from atra.precache.questions import questions, spoken_of
+from atra.precache.questions import completed, questions, spoken_of
 from atra.precache.ranking import Budget, Known, choose, rank
 from atra.precache.records import Candidate, Interest, Story
 from atra.repository import Repository
 from atra.scout.records import Article
 from atra.scout.trends import trends
 from atra.semantic_cache.keys import key_of
-from atra.semantic_cache.records import ANYONE
+from atra.semantic_cache.records import ANYONE, Fresh
 from atra.storage.precache import Planned
 from atra.wiring import Wiring, wiring
 from workers.app import app
@@ -106,6 +106,7 @@ def predict(work: Work) -> tuple[Predicted, Ending | None]:
             one.candidate.subject,
             int(one.candidate.story.source.removeprefix("article:")),
             round(one.probability, 4),
+            one.candidate.said,
         )
         for one in chosen
     )
@@ -125,10 +126,7 @@ def answer(work: Work) -> tuple[Answered, Ending]:
         fresh = made_now(work, asked)
         cost_usd += fresh.cost_usd
         if fresh.keep and f"article:{one.article}" in fresh.sources:
-            kept = replace(
-                fresh, topics=tuple(dict.fromkeys((*fresh.topics, *filter(None, [one.subject])))), predicted=True
-            )
-            wired.precache.record(work.run.id, one, wired.cache.put(one.question, kept))
+            wired.precache.record(work.run.id, one, wired.cache.put(one.question, _kept(one, fresh)))
             count += 1
         work.report(answered=count, of=len(planned), at=number)
     told = Answered(count, len(planned) - count, cost_usd)
@@ -167,6 +165,13 @@ def _proposed(work: Work, stories: Sequence[Story], interests: Sequence[Interest
         except (ModelUnavailable, ModelRejected, MissingPart, BudgetSpent) as error:
             log.info("no questions of a model", model=model.name, why=str(error))
     return []
+
+
+def _kept(planned: Planned, fresh: Fresh) -> Fresh:
+    """Return the answer as it is kept: a quotation begins with the sentence that the question was made from."""
+    said = planned.said if fresh.meta.get("source") == "extractive" else ""
+    topics = tuple(dict.fromkeys((*fresh.topics, *filter(None, [planned.subject]))))
+    return replace(fresh, answer=completed(said, fresh.answer), topics=topics, predicted=True)
 
 
 def _story(article: Article) -> Story:

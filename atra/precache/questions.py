@@ -59,6 +59,13 @@ def sentences(story: Story) -> list[str]:
     return [part for part in found if _SHORTEST <= len(part) <= _LONGEST][:SENTENCES]
 
 
+def completed(said: str, quoted: str) -> str:
+    """Return a quotation behind the sentence that its question was made from: what was left out stands there."""
+    if not said or said in quoted:
+        return quoted
+    return f"{said if said[-1] in '.!?…' else said + '.'} {quoted}"
+
+
 def _of_title(story: Story) -> Iterator[Candidate]:
     title = " ".join(story.title.split())[:_LONGEST_TITLE]
     if title.endswith("?"):

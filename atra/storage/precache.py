@@ -29,6 +29,7 @@ class Planned:
     Args:
         template, subject: how it was made; see `atra.precache.records.Candidate`.
         probability: that it is asked in time, as it was expected.
+        said: the sentence that it was made from, if it was made from one.
     """
 
     question: str
@@ -36,6 +37,7 @@ class Planned:
     subject: str
     article: int
     probability: float
+    said: str = ""
 
 
 @dataclass(frozen=True)

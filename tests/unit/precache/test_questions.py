@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atra.precache.questions import questions, sentences, spoken_of
+from atra.precache.questions import completed, questions, sentences, spoken_of
 from atra.precache.records import Interest, Story
 
 DEAL = Story(
@@ -62,6 +62,20 @@ def test_a_topic_is_asked_for_its_news() -> None:
     """What the settings name has no repository that it would affect."""
     made = asked(Story("article:1", "", "", subjects=("Rust",)), Interest("rust", "topic"))
     assert made == {"What is new in Rust?": "new", "What is the latest news about Rust?": "news"}
+
+
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        pytest.param("", "It is out.", id="none"),
+        pytest.param("It is out", "It is out.", id="there already"),
+        pytest.param("Kestrel 4.2 is out", "Kestrel 4.2 is out. It is out.", id="a headline"),
+        pytest.param("Out at last!", "Out at last! It is out.", id="a sentence with its mark"),
+    ],
+)
+def test_a_quotation_begins_with_the_sentence_that_was_asked_about(said: str, whole: str) -> None:
+    """What the gap left out stands there."""
+    assert completed(said, "It is out.") == whole
 
 
 def test_names_are_counted_once_for_each_story() -> None:
