@@ -2,7 +2,7 @@
 
 A family is one way in which two questions differ (a year, a negation, two names that change places). Its templates are
 filled from lists of words. The families of FIT serve to fit the decision, those of TEST to test it: no family, no
-template and, but for a few names of places, no word that is exchanged is in both.
+pair of templates and no word that is exchanged is in both.
 """
 
 import random
