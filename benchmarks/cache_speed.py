@@ -86,6 +86,8 @@ class Known:
 class Sure:
     """Serves what is nearer than 0.9: deciding is measured by another benchmark."""
 
+    embedder = "known"
+
     def probability(self, asked: str, kept: str, cosine: float, asked_vector: object, kept_vector: object) -> float:
         """Return 1 or 0."""
         return 1.0 if cosine >= 0.9 else 0.0

@@ -34,12 +34,18 @@ class Words:
 
 
 class Near:
-    """Believes the cosine."""
+    """Believes the cosine, and keeps what it was shown."""
+
+    embedder = "words-1"
+
+    def __init__(self) -> None:
+        self.shown: list[object] = []
 
     def probability(
         self, asked: str, kept: str, cosine: float, asked_vector: object = None, kept_vector: object = None
     ) -> float:
         """Return the cosine as a probability."""
+        self.shown.append(asked_vector)
         return max(0.0, min(1.0, cosine))
 
 

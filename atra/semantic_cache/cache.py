@@ -99,6 +99,10 @@ class Index(Protocol):
 class Decide(Protocol):
     """Says how likely the kept answer answers what is asked."""
 
+    @property
+    def embedder(self) -> str:
+        """Whose vectors it was fitted to; it is shown no others."""
+
     def probability(
         self,
         asked: str,
@@ -266,9 +270,10 @@ class SemanticCache:
             index.drop(scope, gone)
         if not found:
             return Miss("what is kept has expired")
+        shown = vector if meaning.decide.embedder == meaning.embedder.identity else None
         likely: dict[int, float] = {}
         for one in found.values():
-            said = meaning.decide.probability(asked, one.entry.question, near[one.entry.id], vector, one.vector)
+            said = meaning.decide.probability(asked, one.entry.question, near[one.entry.id], shown, one.vector)
             likely[one.entry.id] = believed(said, one.entry.right, one.entry.wrong)
         best = max(likely, key=lambda one: (likely[one], near[one]))
         threshold = threshold_of(self._known_standing(), self._max_error)

@@ -38,6 +38,7 @@ class Decider:
     def __init__(self, facts: Mapping[str, Any]) -> None:
         if tuple(facts["names"]) != NAMES:
             raise ValueError("the decision was fitted to other features than are counted now; train it again")
+        self.embedder: str = facts["about"]["embedder"]
         self._weights = Weights(facts["weights"]["of"], facts["weights"]["rare"])
         self._layer = Layer(facts["layer"])
         self._trees = Trees(facts["trees"])

@@ -202,6 +202,17 @@ def test_a_change_of_the_model_of_meaning_mixes_nothing(
     assert isinstance(old.lookup(OTHER_WORDS), Miss)  # by the old model's vectors it is not found any more
 
 
+def test_a_decision_is_shown_the_vectors_of_its_own_model_alone(
+    store: CacheStore, index: Callable[[Embedder], Index]
+) -> None:
+    for name, shown in (("words-1", True), ("words-2", False)):
+        decide = Near()
+        cache = SemanticCache(store, Meaning(Words(name), index, decide))
+        cache.put(ASKED, Fresh("so"))
+        cache.lookup(OTHER_WORDS)
+        assert [one is not None for one in decide.shown] == [shown]
+
+
 def test_an_entry_that_was_written_meanwhile_keeps_its_own_vector(store: CacheStore) -> None:
     cache = exact_only(store)
     cache.put(ASKED, Fresh("so"))
