@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 import structlog
 from kombu.exceptions import OperationalError
@@ -44,6 +44,7 @@ _NEWS_S = 7 * 86_400.0
 _STORIES = 300
 _LARGEST = 200_000  # bytes of a file that names dependencies
 _LOOKED_AT = 10  # candidates whose meaning is looked at, for each that may be answered
+_COMPARED = 500  # questions tried before, the newest, that new ones are compared with in meaning
 _LONGEST_QUESTION = 400
 
 
@@ -94,9 +95,11 @@ def predict(work: Work) -> tuple[Predicted, Ending | None]:
     budget = Budget(settings.questions_per_run)
     templates, subjects = wired.precache.tallies()
     known = Known(templates, subjects, _heat(wired, interests, now.date()))
-    first = [one.candidate for one in rank(candidates, known, budget)][: _LOOKED_AT * budget.questions]
-    unkept = [one for one in first if not _is_kept(wired, one)]
-    compared = compare(unkept, wired.precache.asked(ANYONE.key), wired.precache.waiting(), wired.embedder)
+    tried = wired.precache.tried()
+    known_keys = {key_of(question) for question in tried}
+    new = (one.candidate for one in rank(candidates, known, budget) if key_of(one.candidate.question) not in known_keys)
+    first = [one for one in islice(new, _LOOKED_AT * budget.questions) if not _is_kept(wired, one)]
+    compared = compare(first, wired.precache.asked(ANYONE.key), tried[:_COMPARED], wired.embedder)
     chosen = choose(rank(compared.new, known, budget, compared.near), budget, compared.same)
     log.info("questions predicted", chosen=len(chosen), candidates=len(candidates))
     planned = tuple(
@@ -128,6 +131,8 @@ def answer(work: Work) -> tuple[Answered, Ending]:
         if fresh.keep and f"article:{one.article}" in fresh.sources:
             wired.precache.record(work.run.id, one, wired.cache.put(one.question, _kept(one, fresh)))
             count += 1
+        else:
+            wired.precache.unanswered(work.run.id, one)
         work.report(answered=count, of=len(planned), at=number)
     told = Answered(count, len(planned) - count, cost_usd)
     return told, Ending("answered", f"{count} of {len(planned)} questions") if count else Ending("nothing", NOTHING)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Integer, and_, exists, func, select, update
+from sqlalchemy import Engine, Integer, and_, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from atra.precache.records import Tally
@@ -19,6 +19,8 @@ from atra.storage.tables import cache_lookups, predictions
 _now = func.clock_timestamp()
 _p, _l = predictions.c, cache_lookups.c
 _LEARNED_FROM = timedelta(days=90)  # what was asked before then says little of what is asked now
+_LET_ALONE = timedelta(days=7)
+_REMEMBERED = timedelta(days=180)
 _SERVED = and_(_l.entry_id == _p.entry_id, _l.at >= _p.made_at, _l.at < _p.expires_at, _l.right.is_not(False))
 
 
@@ -83,8 +85,24 @@ class PrecacheStore:
         with transaction(self._engine) as db:
             return bool(db.execute(insert(predictions).values(row).on_conflict_do_nothing()).rowcount)
 
+    def unanswered(self, run_id: str, planned: Planned) -> None:
+        """Keep that nothing answered the question, so that no other is passed over for it in the next seven days."""
+        row = {
+            "run_id": run_id,
+            "question": storable(planned.question),
+            "template": planned.template,
+            "subject": storable(planned.subject),
+            "article": planned.article,
+            "probability": planned.probability,
+            "cost_usd": 0.0,
+            "state": "unanswered",
+            "expires_at": _now + _LET_ALONE,
+        }
+        with transaction(self._engine) as db:
+            db.execute(insert(predictions).values(row).on_conflict_do_nothing())
+
     def settle(self) -> tuple[int, int]:
-        """Credit what was served and write off what has expired unserved; return how many of each.
+        """Credit what was served, write off what has expired unserved, forget what is old; return the first two counts.
 
         A hit that was judged wrong is none.
         """
@@ -95,6 +113,7 @@ class PrecacheStore:
             asked = db.execute(change.where(waiting, served).values(state="asked", settled_at=_now)).rowcount
             over = and_(waiting, _p.expires_at <= _now, ~served)
             wasted = db.execute(change.where(over).values(state="wasted", settled_at=_now)).rowcount
+            db.execute(delete(predictions).where(_p.made_at < _now - _REMEMBERED))
         return int(asked), int(wasted)
 
     def tallies(self) -> tuple[dict[str, Tally], dict[tuple[str, str], Tally]]:
@@ -112,11 +131,11 @@ class PrecacheStore:
                 by_template[template] = Tally(known.asked + asked, known.wasted + wasted)
         return by_template, by_subject
 
-    def waiting(self, most: int = 500) -> list[str]:
-        """Return the questions whose answers are kept for who may ask, newest first."""
-        query = select(_p.question).where(_p.state == "waiting", _p.expires_at > _now)
+    def tried(self) -> list[str]:
+        """Return the questions that are not tried now: an answer is kept for them, or there was none; newest first."""
+        query = select(_p.question).where(_p.state.in_(("waiting", "asked", "unanswered")), _p.expires_at > _now)
         with transaction(self._engine) as db:
-            return list(db.execute(query.order_by(_p.id.desc()).limit(most)).scalars())
+            return list(db.execute(query.order_by(_p.id.desc())).scalars())
 
     def asked(self, scope: str, most: int = 200) -> list[str]:
         """Return what was asked lately in this scope, each question once, newest first."""
@@ -131,7 +150,7 @@ class PrecacheStore:
         saved = select(func.coalesce(func.sum(_l.saved_usd), 0.0)).where(_SERVED).scalar_subquery()
         each = (
             select(_p.template, _p.state, _p.cost_usd, hits.label("hits"), saved.label("saved_usd"))
-            .where(_p.made_at > _now - timedelta(days=days))
+            .where(_p.made_at > _now - timedelta(days=days), _p.state != "unanswered")
             .subquery()
         )
         states: Sequence[Any] = [func.count().filter(each.c.state == one) for one in ("waiting", "asked", "wasted")]

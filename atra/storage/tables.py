@@ -275,7 +275,7 @@ predictions = Table(  # what was answered before anybody asked, and what became 
     Column("made_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("settled_at", DateTime(timezone=True)),
-    CheckConstraint("state IN ('waiting', 'asked', 'wasted')", name="state"),
+    CheckConstraint("state IN ('waiting', 'asked', 'wasted', 'unanswered')", name="state"),
     UniqueConstraint("run_id", "question"),
     Index("ix_predictions_entry_id", "entry_id"),
     Index("ix_predictions_state_expires_at", "state", "expires_at"),

@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False, server_default=_NOW),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("settled_at", sa.DateTime(timezone=True)),
-        sa.CheckConstraint("state IN ('waiting', 'asked', 'wasted')", name="state"),
+        sa.CheckConstraint("state IN ('waiting', 'asked', 'wasted', 'unanswered')", name="state"),
         sa.ForeignKeyConstraint(["entry_id"], ["cache_entries.id"], ondelete="SET NULL"),
         sa.UniqueConstraint("run_id", "question"),
     )

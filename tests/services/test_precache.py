@@ -110,6 +110,21 @@ def test_a_run_done_twice_keeps_everything_once_and_the_next_predicts_something_
     assert not {one.question for one in predicted(told, "p2").planned} & {one.question for one in kept(told)}
 
 
+def test_what_had_no_answer_is_let_alone_for_a_week(told: Wiring) -> None:
+    """Else the same questions would be tried every hour, and no others."""
+    carry_out(told)
+    planned = Planned("What is new in Rust?", "new", "Rust", 1, 0.1)
+    told.precache.unanswered("p9", planned)
+    told.precache.unanswered("p9", planned)
+    count = sum(one.predicted for one in told.precache.report(1))
+
+    assert told.precache.tried()[0] == "What is new in Rust?"
+    assert count == len(kept(told))
+    expire(told)
+    assert told.precache.tried() == []
+    assert told.precache.settle() == (0, count)
+
+
 def test_a_prediction_is_credited_by_its_first_hit_and_written_off_when_it_expires(told: Wiring) -> None:
     """Counts of both are what the next run learns from."""
     carry_out(told)
