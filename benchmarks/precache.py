@@ -280,7 +280,7 @@ def main() -> None:
     tuned = [row for row in rows if row["asked"].day < TOLD_FROM]
     told = [row for row in rows if row["asked"].day >= TOLD_FROM]
     deciders = fit(tuned)
-    found = [one for least in (0.5, 0.33, 0.25) for one in measure(told, least, deciders)]
+    found = [one for least in (0.5, 0.33, 0.25, 0.15, 0.1, 0.05) for one in measure(told, least, deciders)]
     shipped = Decider.shipped()
     ours = dict.fromkeys(
         (False, True), lambda asked, one: shipped.probability(asked.question, one.kept.question, one.cosine)
