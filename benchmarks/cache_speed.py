@@ -161,7 +161,7 @@ def _atra(
     row |= _written_by_several(url, work, len(stored))
     engine.dispose()
     with connect(url).begin() as db:
-        db.execute(text("TRUNCATE cache_entries, cache_lookups"))
+        db.execute(text("TRUNCATE cache_entries, cache_lookups, predictions"))
     return row
 
 

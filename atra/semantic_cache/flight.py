@@ -47,13 +47,15 @@ class Flights(Generic[T]):
         if not first:
             return flight.result(), True
         try:
-            flight.set_result(self._in_turn(name, made, make))
-        except BaseException as error:  # noqa: BLE001 - it is raised below, in every thread
+            answer = self._in_turn(name, made, make)
+            flight.set_result(answer)
+        except BaseException as error:
             flight.set_exception(error)
+            raise
         finally:
             with self._lock:
                 del self._under_way[name]
-        return flight.result(), False
+        return answer, False
 
     def _in_turn(self, name: str, made: Callable[[], T | None], make: Callable[[], T]) -> T:
         with ExitStack() as turn:
