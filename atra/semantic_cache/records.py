@@ -105,7 +105,7 @@ class Hit:
     """A kept answer that is served.
 
     Args:
-        tier: `exact`, the same question but for case and spaces; `semantic`, one that asks the same in other words.
+        tier: `exact`, the same question but for how it is spaced; `semantic`, one that asks the same in other words.
         similarity: cosine of the two questions; 1 for an exact hit.
         probability: how likely the answer is right for what was asked; 1 for an exact hit.
         id: by which the hit can be judged later.
