@@ -8,7 +8,7 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from atra.core.errors import DatabaseUnavailable, MissingPart, ModelUnavailable
+from atra.core.errors import BadInput, DatabaseUnavailable, KeyRefused, MissingPart, ModelRejected, ModelUnavailable
 from atra.semantic_cache.bound import Sample, Standing, threshold_of, updated
 from atra.semantic_cache.evidence import believed
 from atra.semantic_cache.flight import Flights
@@ -299,17 +299,18 @@ class SemanticCache:
             with self._lock:
                 if self._index is None:
                     self._index = self._meaning.open_index(self._meaning.embedder)
+        except (ModelUnavailable, ModelRejected, KeyRefused, BadInput):
+            pass  # this time; a key may be mended, and another question may be taken
         except MissingPart as missing:
             self.without = str(missing)
-        except ModelUnavailable:
-            pass
         else:
             return vector
         return None
 
     def _embedded(self, question: str) -> "Vector":
         assert self._meaning is not None  # only then is there something to embed for
-        vector: Vector = self._meaning.embedder.embed([question])[0]
+        whole = question.encode("utf-8", "replace").decode()  # a lone surrogate is no text to a tokenizer
+        vector: Vector = self._meaning.embedder.embed([whole])[0]
         return vector
 
 

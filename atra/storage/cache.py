@@ -94,7 +94,8 @@ _NEW = ("scope", "parts", "key", "question", "answer", "meta", "sources", "topic
 _given: dict[str, Any] = {name: bindparam(name, type_=_e[name].type) for name in (*_NEW, "embedder", "vector")}
 _given["expires_at"] = _now + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("ttl_s"))
 _put = insert(cache_entries).values(_given)
-_anew = {name: _put.excluded[name] for name in _given} | {"created_at": _now, "written": _written}
+_anew = {name: _put.excluded[name] for name in _given}
+_anew |= {"created_at": _now, "written": _written, "right": 0, "wrong": 0}  # what was judged was another answer
 _PUT = _put.on_conflict_do_update(
     index_elements=["scope", "key"], index_where=_e.state == "live", set_=_anew
 ).returning(*_ENTRY, _e.written)
@@ -215,6 +216,8 @@ class CacheStore:
     def judge(self, lookup: int, right: bool, by: str, learn: Callable[[Standing, Sample], Standing]) -> Entry | None:
         """Keep whether a hit was right, once; return its entry, None where nothing was judged.
 
+        An answer that has taken the place of the one that was served is neither praised nor blamed for it.
+
         Args:
             learn: called for a hit by meaning, one at a time among all processes.
         """
@@ -228,11 +231,13 @@ class CacheStore:
                 db.execute(insert(cache_standing).values(standing=to_json(Standing())).on_conflict_do_nothing())
                 known = db.execute(select(_s.standing).with_for_update()).scalar_one()
                 count = "right" if right else "wrong"
-                db.execute(update(cache_entries).where(_e.id == hit.entry_id).values({count: _e[count] + 1}))
+                this_answer = and_(_e.id == hit.entry_id, _e.created_at <= hit.at)
+                db.execute(update(cache_entries).where(this_answer).values({count: _e[count] + 1}))
                 learnt = learn(from_json(Standing, known), Sample(hit.probability, right))
                 db.execute(update(cache_standing).values(standing=to_json(learnt)))
             elif not right:
-                _gone(db, and_(_e.id == hit.entry_id, _e.state == "live"), f"judged wrong by {by}")
+                this_answer = and_(_e.id == hit.entry_id, _e.created_at <= hit.at, _e.state == "live")
+                _gone(db, this_answer, f"judged wrong by {by}")
             return _entry(db.execute(select(*_ENTRY).where(_e.id == hit.entry_id)).one())
 
     def standing(self) -> Standing:
@@ -283,6 +288,16 @@ class CacheStore:
                     pass
             yield
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """Say whether nobody else is at it; if so, nobody else will be for as long as the block runs."""
+        with ExitStack() as held:
+            with told():
+                db = held.enter_context(closing(self._apart.connect()))
+                free = db.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
+                first = bool(free.scalar_one())
+            yield first
+
     # What a view asks for, see `atra.semantic_cache.view.Rows`
 
     def page(self, scope: str, embedder: str, after: tuple[int, int], limit: int) -> Page:
@@ -311,12 +326,15 @@ class CacheStore:
     def unjudged(self, most: int, share: float) -> list[tuple[int, str, Entry]]:
         """Return hits by meaning that wait to be judged: look-up, what was asked, and what was served.
 
+        Those whose answer was replaced since are left out: what was served then is no more.
+
         Args:
             share: of the hits, which are drawn by their ids, so that every process draws the same.
         """
         drawn = func.mod(func.abs(func.hashint8(_l.id)), 10_000) < int(share * 10_000)
         waits = and_(_l.tier == "semantic", _l.right.is_(None), _l.judged_by.is_(None), drawn)
-        query = select(_l.id.label("lookup"), _l.asked, *_ENTRY).join(cache_entries, _e.id == _l.entry_id)
+        served = and_(_e.id == _l.entry_id, _e.created_at <= _l.at)
+        query = select(_l.id.label("lookup"), _l.asked, *_ENTRY).join(cache_entries, served)
         with transaction(self._engine) as db:
             rows = db.execute(query.where(waits).order_by(_l.at).limit(most)).all()
         return [(row.lookup, row.asked, _entry(row)) for row in rows]
@@ -349,11 +367,13 @@ class CacheStore:
             "renumbered": self._in_batches(_renumber),
         }
 
-    def unembedded(self, embedder: str, most: int) -> list[tuple[int, int, str]]:
-        """Return entries without a vector of this embedder: id, written, question."""
+    def unembedded(self, embedder: str, most: int, after: int = 0) -> list[tuple[int, int, str]]:
+        """Return entries beyond the id `after` without a vector of this embedder: id, written, question."""
         lacks = or_(_e.vector.is_(None), _e.embedder != embedder)
         short = func.length(_e.question) <= 1000
-        query = select(_e.id, _e.written, _e.question).where(_LIVE, lacks, short).order_by(_e.id).limit(most)
+        query = (
+            select(_e.id, _e.written, _e.question).where(_LIVE, lacks, short, _e.id > after).order_by(_e.id).limit(most)
+        )
         found = self._quickly(lambda db: db.execute(query).all())
         return [(row.id, row.written, row.question) for row in found]
 

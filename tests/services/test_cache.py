@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from atra.core.errors import MissingPart, ModelUnavailable
+from atra.core.errors import BadInput, KeyRefused, MissingPart, ModelRejected, ModelUnavailable
 from atra.llm.embedding import Embedder
 from atra.semantic_cache import Fresh, Hit, Meaning, Miss, Scope, SemanticCache
 from atra.semantic_cache.bound import Sample, Standing
@@ -71,7 +71,7 @@ def test_the_same_question_is_served_without_the_model_of_meaning(store: CacheSt
     cache = SemanticCache(store, Meaning(words, lambda _: View(store, identity="words-1", dim=DIM), Near()))
     kept = cache.put(ASKED, Fresh("Like this.", sources=("a1",), cost_usd=0.02, meta={"by": "me"}))
     words.asked.clear()
-    hit = cache.lookup(f"  {ASKED.upper()}  ")
+    hit = cache.lookup(f"  {ASKED[0].lower()}{ASKED[1:]}  ")
     assert isinstance(hit, Hit)
     assert (hit.tier, hit.similarity, hit.probability) == ("exact", 1.0, 1.0)
     assert (hit.entry.id, hit.entry.answer, hit.entry.sources) == (kept.id, "Like this.", ("a1",))
@@ -234,7 +234,14 @@ class Gone:
 
 
 @pytest.mark.parametrize(
-    "error", [MissingPart("numpy (`pip install 'atra[cache]'`)"), ModelUnavailable("embedder", "it is down", 1)]
+    "error",
+    [
+        MissingPart("numpy (`pip install 'atra[cache]'`)"),
+        ModelUnavailable("embedder", "it is down", 1),
+        ModelRejected("embedder", "it is too long", 0),
+        KeyRefused("embedder", "it is another's"),
+        BadInput("no text"),
+    ],
 )
 def test_without_a_model_of_meaning_the_same_words_are_served(store: CacheStore, error: Exception) -> None:
     cache = SemanticCache(store, Meaning(Gone(error), lambda _: View(store, identity="gone", dim=DIM), Near()))
@@ -243,6 +250,12 @@ def test_without_a_model_of_meaning_the_same_words_are_served(store: CacheStore,
     miss = cache.lookup(OTHER_WORDS)
     assert isinstance(miss, Miss)
     assert "its meaning is not known" in miss.why
+    assert bool(cache.without) == (type(error) is MissingPart)  # what may be mended is tried again
+
+
+def test_what_is_no_text_is_kept_and_looked_for(cache: SemanticCache) -> None:
+    cache.put(f"{ASKED} \ud800", Fresh("so"))
+    assert isinstance(cache.lookup(f"{ASKED} \ud800"), Hit)
 
 
 def test_a_long_text_is_served_in_its_own_words_alone(cache: SemanticCache) -> None:
@@ -290,6 +303,26 @@ def test_a_wrong_answer_to_the_question_itself_is_not_served_again(cache: Semant
     assert store.standing() == before
     assert isinstance(cache.lookup(ASKED), Miss)
     assert isinstance(cache.lookup(OTHER_WORDS), Miss)
+
+
+@pytest.mark.parametrize("asked", [OTHER_WORDS, ASKED])
+def test_an_answer_is_not_blamed_for_the_one_before_it(cache: SemanticCache, store: CacheStore, asked: str) -> None:
+    cache.put(ASKED, Fresh("wrong"))
+    hits = [cache.lookup(OTHER_WORDS), cache.lookup(asked)]
+    ids = [hit.id for hit in hits if isinstance(hit, Hit) and hit.id is not None]
+    cache.judge(ids[0], right=False)
+    cache.put(ASKED, Fresh("right"))
+    assert store.unjudged(9, 1.0) == []
+    assert cache.judge(ids[1], right=False) is not None
+    [(entry, _)] = store.entries()
+    assert (entry.answer, entry.right, entry.wrong) == ("right", 0, 0)
+
+
+def test_one_at_a_time_is_alone_at_it(store: CacheStore) -> None:
+    with store.alone("it") as first, store.alone("it") as second, store.alone("another") as other:
+        assert (first, second, other) == (True, False, True)
+    with store.alone("it") as again:
+        assert again
 
 
 def test_no_judgement_is_lost_when_many_judge_at_once(cache: SemanticCache, store: CacheStore) -> None:

@@ -1,7 +1,7 @@
 """Beat's part in the cache, and what a person sees of it, on the real database with the real model of meaning."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +9,9 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from atra.cli.main import run
+from atra.core.errors import ModelRejected
 from atra.core.settings import ModelSettings, Settings, load_settings
+from atra.llm.minilm import MiniLM
 from atra.semantic_cache import Fresh, Hit, Miss, Scope
 from atra.storage.database import connect
 from atra.wiring import Wiring, use
@@ -89,6 +91,39 @@ def test_a_model_that_does_not_answer_leaves_it_to_another_answer(wired: Wiring)
         wired = with_model(wired, server)
         assert judge() == 1
     assert wired.cache_store.standing().wrong == 0
+
+
+def test_hits_wait_for_a_model_that_does_not_answer(wired: Wiring) -> None:
+    served(wired, "how is it restarted", ASKED, "Send it SIGHUP.")
+    with WireServer([Status(401), verdict("wrong")]) as server:
+        wired = with_model(wired, server)
+        assert judge() == 0
+        assert judge() == 1
+    assert wired.cache_store.standing().wrong == 1
+
+
+def test_two_judges_do_not_ask_the_same(wired: Wiring) -> None:
+    served(wired, "how is it restarted", ASKED, "Send it SIGHUP.")
+    with WireServer([verdict("right")]) as server:
+        wired = with_model(wired, server)
+        with wired.cache_store.alone("cache.judge"):
+            assert judge() == 0
+        assert judge() == 1
+        assert len(server.requests) == 1
+
+
+def test_a_question_without_a_vector_costs_the_others_nothing(wired: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
+    def embed(self: MiniLM, texts: Sequence[str]) -> Any:
+        if "not this" in texts:
+            raise ModelRejected("embedder", "it does not take it", 0)
+        return whole(self, texts)
+
+    whole = MiniLM.embed
+    monkeypatch.setattr(MiniLM, "embed", embed)
+    for number, question in enumerate(("one", "not this", "two")):
+        wired.cache_store.put(Scope(), str(number), question, Fresh("so"), 3600.0, "", None)
+    tidy()
+    assert wired.cache.stats().counts.unembedded == 1
 
 
 def test_tidying_gives_vectors_to_what_was_kept_without(wired: Wiring) -> None:
