@@ -9,10 +9,12 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import structlog
+from pydantic import ValidationError
 
 from atra.core.errors import AtraError, BudgetSpent, MissingPart, ModelRejected, ModelUnavailable
 from atra.core.records import from_json, to_json
@@ -26,7 +28,7 @@ from atra.scout.extractive import Passage
 from atra.scout.extractive import answer as extract
 from atra.scout.subjects import subjects_of
 from atra.semantic_cache.records import Fresh, Scope
-from atra.semantic_cache.staticity import DAY_S, ttl_of
+from atra.semantic_cache.staticity import DAY_S, HOUR_S, ttl_of
 from atra.wiring import Wiring
 from workers.app import app
 from workers.desks import reply_tokens
@@ -62,8 +64,7 @@ def answer(work: Work) -> tuple[Answered, Ending]:
     scope = Scope(asked.tenant, asked.model, _digest(asked.context), asked.language)
     served = work.wired.cache.answer(path.question, path.made, scope, fresh=asked.fresh)
     known = served.hit.entry if served.hit else None
-    meta = known.meta if known else served.fresh.meta if served.fresh else {}
-    made = from_json(_Made, meta) if meta else _Made("none", "")
+    made = _made_by(known.meta if known else served.fresh.meta if served.fresh else {})
     found = Answered(
         served.answer,
         "cache" if known else made.source,  # type: ignore[arg-type]
@@ -87,6 +88,13 @@ def answer(work: Work) -> tuple[Answered, Ending]:
     if not found.answer:
         return found, Ending("no_answer", NO_ANSWER)
     return found, Ending("answered", f"by {found.source}")
+
+
+def _made_by(meta: Mapping[str, object]) -> _Made:
+    """Return how an answer was made; one that another program keeps in this scope says nothing of it."""
+    with suppress(ValidationError):
+        return from_json(_Made, meta)
+    return _Made("none", "")
 
 
 def made_now(work: Work, asked: Asked) -> Fresh:
@@ -189,7 +197,8 @@ class _Path:
             run_id=self._work.run.id,
         )
         used = [passages[number - 1] for number in said.sources]
-        made = _Made("cloud", model.name, tuple(map(_citation, used)), said.steps)
+        steps = tuple(map(self._wired.redactor.text, said.steps))
+        made = _Made("cloud", model.name, self._citations(used), steps)
         ttl_s = ttl_of(self.question)
         if said.needs_fresh_facts and not used:
             ttl_s = min(ttl_s, DAY_S)
@@ -202,14 +211,30 @@ class _Path:
         )
 
     def _of_passages(self) -> Fresh | None:
+        """Quote. Where a model could answer the next who asks, that is kept for an hour at most, or not at all."""
         found = extract(self.question, self.passages, _embedder(self._wired))
         if found is None:
             self._pass("extractive", "no passage answers it well enough")
             return None
-        citations = tuple(map(_citation, found.passages))
-        sources = tuple(one.source for one in found.passages)
-        made = _Made("extractive", "extractive", citations)
-        return Fresh(found.text, sources=sources, topics=self._topics(found.passages), meta=to_json(made))
+        asked, models = self._asked, self._wired.settings.models
+        made = _Made("extractive", "extractive", self._citations(found.passages))
+        return Fresh(
+            self._wired.redactor.text(found.text),
+            ttl_s=min(ttl_of(self.question), HOUR_S) if models else None,
+            sources=tuple(one.source for one in found.passages),
+            topics=self._topics(found.passages),
+            keep=not models or (asked.cloud and asked.budget_usd is None),
+            meta=to_json(made),
+        )
+
+    def _citations(self, used: Sequence[Passage]) -> tuple[Citation, ...]:
+        hide = self._wired.redactor.text
+        return tuple(
+            Citation(
+                hide(one.title), hide(one.address), one.published_at.date().isoformat() if one.published_at else ""
+            )
+            for one in used
+        )
 
     def _topics(self, used: Sequence[Passage]) -> tuple[str, ...]:
         """Return what the question and the titles of what it was answered from speak of."""
@@ -273,11 +298,6 @@ def _words(text: str) -> list[str]:
 def _titled(passage: Passage) -> str:
     day = f", {passage.published_at:%Y-%m-%d}" if passage.published_at else ""
     return f"{passage.title}{day}"
-
-
-def _citation(passage: Passage) -> Citation:
-    day = passage.published_at.date().isoformat() if passage.published_at else ""
-    return Citation(passage.title, passage.address, day)
 
 
 def _embedder(wired: Wiring) -> Embedder | None:

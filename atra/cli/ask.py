@@ -2,6 +2,7 @@
 
 import re
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -143,7 +144,7 @@ def _carried_out(wired: Wiring, asked: Asked, *, quiet: bool) -> Run:
     from workers.pipelines import ask as plan
     from workers.task import run_step
 
-    run = wired.runs.open(new_id("q"), plan(), to_json(asked))
+    run = wired.runs.open(new_id("q"), plan(), to_json(_hidden(wired, asked)))
     try:
         with nullcontext() if quiet else err.status("looking for an answer"):
             run_step("answer", run.id, 0, answer)
@@ -157,6 +158,14 @@ def _carried_out(wired: Wiring, asked: Asked, *, quiet: bool) -> Run:
         if wired.runs.get(run.id).state == "open":
             raise
     return wired.runs.get(run.id)
+
+
+def _hidden(wired: Wiring, asked: Asked) -> Asked:
+    """Return it as it is kept: without secrets."""
+    hide = wired.redactor.text
+    return replace(
+        asked, question=hide(asked.question), context={hide(one): hide(text) for one, text in asked.context.items()}
+    )
 
 
 def _texts(files: list[Path]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import time
 from typing import Any
 from uuid import uuid4
 
@@ -34,11 +35,14 @@ class Snapshots:
         self._folder, self._scope, self._identity = folder, scope, identity
 
     def save(self, index: Any, cursor: int, cluster: str, dead: Sequence[int]) -> None:
-        """Keep the graph, unless one of nearly its size is kept; a disk that is full or read-only is said, no error."""
+        """Keep the graph, unless a newer one is kept, or one of nearly its size.
+
+        A disk that is full or read-only is said, and is no error.
+        """
         import faiss
 
         known = self._manifests(cluster)
-        if known and known[0][1].get("cursor", 0) <= cursor and index.ntotal < _GROWTH * known[0][1].get("total", 0):
+        if known and (known[0][1]["cursor"] > cursor or index.ntotal < _GROWTH * known[0][1]["total"]):
             return
         file = self._folder / f"{self._name(cluster)}-{cursor:020d}-{uuid4().hex[:8]}.faiss"
         try:
@@ -62,10 +66,10 @@ class Snapshots:
             log.warning("the cache's graph could not be kept in %s: %s", self._folder, error)
             _remove(file, file.with_suffix(".tmp"))
             return
-        self._clear(cluster, file, [place for place, manifest in known if manifest.get("cursor", cursor) < cursor])
+        self._clear(cluster, {file.stem, *(place.stem for place, _ in known[:1])})
 
     def load(self, cluster: str) -> Kept | None:
-        """Return the newest graph that is whole and of this database; what is neither is said and passed over."""
+        """Return the newest graph that is whole and of this database; one that is not whole is said and removed."""
         import faiss
 
         for place, manifest in self._manifests(cluster):
@@ -81,33 +85,36 @@ class Snapshots:
                 return Kept(index, int(manifest["cursor"]), tuple(manifest["dead"]))
             except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
                 log.warning("%s, a kept graph of the cache, is not used: %s", file, error)
+                _remove(place, file)
         return None
+
+    def take_back(self, cluster: str, horizon: int) -> None:
+        """Remove graphs that have read further than the database has written: it was restored to an earlier time."""
+        for place, manifest in self._manifests(cluster):
+            if manifest["cursor"] > horizon:
+                _remove(place, place.with_suffix(".faiss"))
 
     def _name(self, cluster: str) -> str:
         return hashlib.sha256(json.dumps([self._scope, self._identity, cluster]).encode()).hexdigest()[:24]
 
     def _manifests(self, cluster: str) -> list[tuple[Path, dict[str, Any]]]:
         """Return the manifests that can be read, newest first."""
-        found = []
+        found: list[tuple[Path, dict[str, Any]]] = []
         for place in sorted(self._folder.glob(f"{self._name(cluster)}-*.json"), reverse=True):
             with suppress(OSError, ValueError):
                 manifest = json.loads(place.read_text(encoding="utf-8"))
-                if isinstance(manifest, dict):
+                if isinstance(manifest, dict) and all(type(manifest.get(name)) is int for name in ("cursor", "total")):
                     found.append((place, manifest))
-        return found
+        return sorted(found, key=lambda one: -one[1]["cursor"])
 
-    def _clear(self, cluster: str, newest: Path, before: Sequence[Path]) -> None:
-        """Keep the newest graph and the one before it; what a killed process left half written goes after a day.
-
-        One whose cursor is further than the newest is of a time that the database was taken back from.
-        """
-        now_s = newest.stat().st_mtime
-        kept = {newest.stem, *(place.stem for place in before[:1])}
+    def _clear(self, cluster: str, kept: set[str]) -> None:
+        """Keep the newest graph, the one before it, and what others began since; what was killed goes after a day."""
+        newest = max(int(stem.split("-")[1]) for stem in kept)
         for file in self._folder.glob(f"{self._name(cluster)}-*"):
-            with suppress(OSError):
-                whole = file.with_suffix(".json").exists()
-                if file.stem not in kept and (whole or now_s - file.stat().st_mtime > _ABANDONED_S):
-                    _remove(file.with_suffix(".json"), file)
+            with suppress(OSError, ValueError, IndexError):
+                whole, old = file.with_suffix(".json").exists(), time() - file.stat().st_mtime > _ABANDONED_S
+                if file.stem not in kept and (old or (whole and int(file.stem.split("-")[1]) <= newest)):
+                    _remove(file.with_suffix(".json"), file.with_suffix(".faiss"), file)
 
 
 def _remove(*files: Path) -> None:

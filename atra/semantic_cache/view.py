@@ -8,6 +8,7 @@ Source: Malkov, Yashunin 2018, arXiv:1603.09320 (HNSW), as FAISS has it.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 from time import monotonic
@@ -27,7 +28,8 @@ POLL_S = 0.2
 """How old what a view knows of other processes' writes may get while it is asked."""
 
 _PAGE = 20_000
-_SHARE = 20  # a view rests this many times as long as it read
+_SHARE = 20  # a view rests this many times as long as it read,
+_POLLS = 4  # but after one page no more than so many polls: what others wrote is known within a second
 _SHARDS = 256  # scopes of which a process keeps a view
 _LINKS, _BUILD_EF, _SEARCH_EF = 32, 80, 64
 _DEAD_SHARE = 0.2  # of a graph, beyond which it is built anew
@@ -146,7 +148,7 @@ class _Shard:
         return sorted(found, key=lambda one: -one.cosine)[:k]
 
     def follow(self) -> None:
-        """Read what is new if it is time; a long read, and the building of a graph, go on in the background."""
+        """Read what is new if it is time: one page, at first a kept graph before it; the rest in the background."""
         if monotonic() < self._due_s or not self._busy.acquire(blocking=False):
             return
         handed_over = False
@@ -177,7 +179,11 @@ class _Shard:
             self._dead.update(int(one) for one in ids[_within(ids, self._in_graph)])
             if self._touched is not None:
                 self._touched.update(last)
-            self._seen.update((row.id, row.written) for row in last.values() if row.written >= 0)
+            for row in last.values():
+                if row.written < 0:
+                    self._seen.pop(row.id, None)  # if it was written meanwhile, it is read again
+                else:
+                    self._seen[row.id] = row.written
             kept = [row for row in last.values() if row.vector is not None and len(row.vector) == 4 * self._dim]
             if kept:
                 vectors = np.frombuffer(b"".join(row.vector or b"" for row in kept), dtype="<f4")
@@ -222,12 +228,15 @@ class _Shard:
             return True
         finally:
             ended_s = monotonic()
-            self._due_s = ended_s + max(self._poll_s, _SHARE * (ended_s - began_s) if read > 1 else 0.0)
+            rest_s = _SHARE * (ended_s - began_s)
+            self._due_s = ended_s + max(self._poll_s, rest_s if read > 1 else min(rest_s, _POLLS * self._poll_s))
 
     def _advance(self, horizon: int) -> None:
         """Everything that transactions before the horizon wrote is known; later ones are read again."""
         if horizon < self._cursor:  # the database was restored to an earlier time: begin anew
             self._forget()
+            if self._kept is not None:
+                self._kept.take_back(self._rows.cluster(), horizon)
             return
         self._cursor = horizon
         with self._lock:
@@ -268,10 +277,14 @@ class _Shard:
             self._dead = dead | held
             cursor = self._cursor
         if self._kept is not None and not again.any():  # what stays in the tail would be past the cursor
-            self._kept.save(built, cursor, self._rows.cluster(), sorted(self._dead))
+            with suppress(DatabaseUnavailable):
+                self._kept.save(built, cursor, self._rows.cluster(), sorted(self._dead))
 
     def _restore(self) -> None:
-        """Begin with the graph that an earlier process kept, if one is whole and of this database."""
+        """Begin with the graph that an earlier process kept, if one is whole and of this database.
+
+        Who asks first waits for it, as he would for the rows: a process that asks once would else find nothing.
+        """
         if self._kept is None:
             return
         try:

@@ -94,7 +94,7 @@ _NEW = ("scope", "parts", "key", "question", "answer", "meta", "sources", "topic
 _given: dict[str, Any] = {name: bindparam(name, type_=_e[name].type) for name in (*_NEW, "embedder", "vector")}
 _given["expires_at"] = _now + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("ttl_s"))
 _put = insert(cache_entries).values(_given)
-_anew = {name: _put.excluded[name] for name in _given}
+_anew: dict[str, Any] = {name: _put.excluded[name] for name in _given}
 _anew |= {"created_at": _now, "written": _written, "right": 0, "wrong": 0}  # what was judged was another answer
 _PUT = _put.on_conflict_do_update(
     index_elements=["scope", "key"], index_where=_e.state == "live", set_=_anew

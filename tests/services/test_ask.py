@@ -19,10 +19,11 @@ from atra.core.runs import Run, new_id
 from atra.core.settings import ModelSettings, RepositorySettings, Settings, load_settings
 from atra.orchestrator.answers import Answered, Asked
 from atra.scout.records import Item
+from atra.semantic_cache import Fresh
 from atra.wiring import Wiring, use
 from tests.services.watching import eventually
 from tests.targets import make_repository
-from tests.wires import Silence, Turn, WireServer
+from tests.wires import Silence, Status, Turn, WireServer
 from workers.ask import answer
 from workers.owners import is_dead
 from workers.pipelines import ask as plan
@@ -90,7 +91,7 @@ def test_without_a_model_an_article_is_quoted_and_kept(told: Wiring) -> None:
     assert "on 20 November" in found.answer
     [citation] = found.citations
     assert (citation.address, citation.published_at) == ("https://news.example/kestrel", "2026-11-20")
-    _, again = ask(told, "when was  KESTREL 4.2 published?")
+    _, again = ask(told, "when was  Kestrel 4.2 published?")
     assert (again.source, again.tier, again.similarity) == ("cache", "exact", 1.0)
     assert (again.answer, again.citations, again.made_by) == (found.answer, found.citations, "extractive")
     assert again.hit is not None
@@ -177,6 +178,30 @@ def test_a_budget_that_is_spent_leaves_a_quotation(told: Wiring) -> None:
     assert any("budget" in one for one in found.passed)
 
 
+@pytest.mark.parametrize("restricted", [{"cloud": False}, {"budget_usd": 0.0}])
+def test_a_quotation_for_one_is_not_kept_where_a_model_would_answer_the_next(
+    told: Wiring, restricted: dict[str, Any]
+) -> None:
+    with WireServer([said()]) as server:
+        wired = with_models(told, cheap=model_at(server))
+        assert ask(wired, **restricted)[1].source == "extractive"
+        assert ask(wired)[1].source == "cloud"
+        assert ask(wired, **restricted)[1].source == "cache"
+
+
+def test_a_quotation_in_place_of_a_model_s_answer_is_kept_for_an_hour(told: Wiring) -> None:
+    with WireServer([Status(401)]) as server:
+        assert ask(with_models(told, cheap=model_at(server)))[1].source == "extractive"
+    [(entry, _)] = told.cache_store.entries()
+    assert (entry.expires_at - entry.created_at).total_seconds() == pytest.approx(3600, abs=1)
+
+
+def test_what_another_program_keeps_is_served_too(told: Wiring) -> None:
+    told.cache.put(QUESTION, Fresh("On a Friday.", meta={"citations": "none"}))
+    _, found = ask(told)
+    assert (found.answer, found.source, found.made_by) == ("On a Friday.", "cache", "")
+
+
 def test_a_model_of_that_name_or_none_at_all_may_be_asked(told: Wiring) -> None:
     with WireServer([]) as one, WireServer(lambda body: said()) as two:
         wired = with_models(told, one=model_at(one), two=model_at(two))
@@ -206,6 +231,7 @@ def test_a_secret_is_neither_kept_nor_told(told: Wiring) -> None:
         _, found = ask(with_models(told, cheap=model_at(server)), f"What is {secret}?")
         assert secret not in json.dumps([one.body for one in server.requests])
     assert secret not in found.answer
+    assert secret not in json.dumps(to_json(found))
     assert all(secret not in entry.question + entry.answer for entry, _ in told.cache_store.entries())
 
 
@@ -265,7 +291,8 @@ def test_a_question_whose_process_was_killed_is_answered_by_a_worker(settings: S
 def test_an_interrupt_leaves_a_cancelled_run(settings: Settings, tmp_path: Path) -> None:
     with WireServer([Silence()]) as server:
         shell = Shell(settings, tmp_path, server)
-        with shell.ask(QUESTION, "--json") as asking:
+        secret = "sk-proj-" + "a1B2" * 12
+        with shell.ask(f"{QUESTION} {secret}", "--json") as asking:
             eventually(lambda: bool(server.requests))
             asking.send_signal(signal.SIGINT)
             out, _ = asking.communicate(timeout=20)
@@ -273,6 +300,7 @@ def test_an_interrupt_leaves_a_cancelled_run(settings: Settings, tmp_path: Path)
     assert json.loads(out)["error"] == "interrupted"
     [run] = use(settings).runs.recent(1)
     assert (run.state, run.outcome) == ("ended", "cancelled")
+    assert secret not in json.dumps(run.input)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """The view against a database played by a list: whatever is written, in whatever order, it finds what is there."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from atra.core.errors import DatabaseUnavailable
 from atra.semantic_cache.records import Page, Row
+from atra.semantic_cache.snapshots import Snapshots
 from atra.semantic_cache.view import View
 from tests.meaning import DIM, unit
 
@@ -127,6 +130,47 @@ def test_a_restored_database_is_read_anew() -> None:
     assert [one.id for one in seen.near(SCOPE, unit(1), 5)] == [2]
 
 
+def test_what_was_kept_of_a_later_time_goes_with_it(tmp_path: Path) -> None:
+    log = filled()
+    log.clock = 5000
+    view(log, tmp_path).settle(SCOPE)
+    log.clock, log.rows = 10, {}
+    for entry in range(100, 140):
+        log.write(entry, vector(entry))
+    seen = view(log, tmp_path)
+    seen.settle(SCOPE)
+    assert not list(tmp_path.rglob("*"))
+    seen.settle(SCOPE)
+    [manifest] = tmp_path.rglob("*.json")
+    assert json.loads(manifest.read_text())["cursor"] == log.clock + 1
+    assert {one.id for one in seen.near(SCOPE, vector(5), 100)} == set(range(100, 140))
+
+
+def test_what_was_forgotten_but_is_there_is_found_again() -> None:
+    log = Log()
+    log.begin()  # stays open, so that what comes after is read again
+    log.write(1, unit(1))
+    seen = view(log)
+    assert seen.near(SCOPE, unit(1), 1)[0].id == 1
+    seen.drop(SCOPE, 1)
+    assert [one.id for one in seen.near(SCOPE, unit(1), 1)] == [1]
+
+
+def test_a_slower_process_leaves_a_newer_graph_alone(tmp_path: Path) -> None:
+    graphs = [faiss.IndexIDMap2(faiss.IndexFlatIP(DIM)) for _ in range(3)]
+    for graph, count in zip(graphs, (40, 80, 400), strict=True):
+        graph.add_with_ids(np.stack([vector(one) for one in range(count)]), np.arange(count))
+    kept = Snapshots(tmp_path, SCOPE, "words-1")
+    kept.save(graphs[0], 50, "here", ())
+    kept.save(graphs[1], 200, "here", ())
+    kept.save(graphs[2], 100, "here", ())
+    newest = kept.load("here")
+    assert newest is not None
+    assert (newest.cursor, newest.index.ntotal) == (200, 80)
+    kept.save(graphs[2], 300, "here", ())
+    assert len(list(tmp_path.glob("*.json"))) == len(list(tmp_path.glob("*.faiss"))) == 2
+
+
 def test_scopes_do_not_mix() -> None:
     log = Log()
     seen = view(log)
@@ -225,6 +269,7 @@ def test_a_snapshot_that_is_not_whole_is_made_anew(tmp_path: Path, harm: str) ->
     seen = view(log, tmp_path)
     seen.settle(SCOPE)
     assert finds_all(seen)
+    assert Snapshots(tmp_path, SCOPE, "words-1").load(log.name) is not None
     again = view(log, tmp_path)
     again.settle(SCOPE)
     assert finds_all(again)
