@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import structlog
-from pydantic import ValidationError
 
 from atra.core.errors import AtraError, BudgetSpent, MissingPart, ModelRejected, ModelUnavailable
 from atra.core.records import from_json, to_json
@@ -92,7 +91,7 @@ def answer(work: Work) -> tuple[Answered, Ending]:
 
 def _made_by(meta: Mapping[str, object]) -> _Made:
     """Return how an answer was made; one that another program keeps in this scope says nothing of it."""
-    with suppress(ValidationError):
+    with suppress(ValueError):
         return from_json(_Made, meta)
     return _Made("none", "")
 

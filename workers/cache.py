@@ -1,7 +1,7 @@
 """The tasks of the semantic cache: housekeeping, and judging a share of what was served."""
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import Any
 
 import structlog
 
@@ -16,12 +16,6 @@ from atra.storage.vectors import VectorTable
 from atra.wiring import Wiring, wiring
 from workers.app import app
 from workers.task import AtraTask
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Vector = NDArray[np.float32]
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +101,7 @@ def embed(wired: Wiring) -> int:
     return done
 
 
-def _vectors(embedder: Embedder, lacking: list[tuple[int, int, str]]) -> list["Vector | None"]:
+def _vectors(embedder: Embedder, lacking: list[tuple[int, int, str]]) -> list[Any]:
     """Return their vectors; None for a question that the model does not take."""
     try:
         return list(embedder.embed([question for _, _, question in lacking]))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
 from typing import Any
 from uuid import uuid4
 
@@ -66,7 +65,7 @@ class Snapshots:
             log.warning("the cache's graph could not be kept in %s: %s", self._folder, error)
             _remove(file, file.with_suffix(".tmp"))
             return
-        self._clear(cluster, {file.stem, *(place.stem for place, _ in known[:1])})
+        self._clear(cluster, file, {file.stem, *(place.stem for place, _ in known[:1])})
 
     def load(self, cluster: str) -> Kept | None:
         """Return the newest graph that is whole and of this database; one that is not whole is said and removed."""
@@ -107,13 +106,13 @@ class Snapshots:
                     found.append((place, manifest))
         return sorted(found, key=lambda one: -one[1]["cursor"])
 
-    def _clear(self, cluster: str, kept: set[str]) -> None:
+    def _clear(self, cluster: str, newest: Path, kept: set[str]) -> None:
         """Keep the newest graph, the one before it, and what others began since; what was killed goes after a day."""
-        newest = max(int(stem.split("-")[1]) for stem in kept)
         for file in self._folder.glob(f"{self._name(cluster)}-*"):
-            with suppress(OSError, ValueError, IndexError):
-                whole, old = file.with_suffix(".json").exists(), time() - file.stat().st_mtime > _ABANDONED_S
-                if file.stem not in kept and (old or (whole and int(file.stem.split("-")[1]) <= newest)):
+            with suppress(OSError):
+                whole = file.with_suffix(".json").exists() and file.stem <= newest.stem  # a stem ends with its cursor
+                old = newest.stat().st_mtime - file.stat().st_mtime > _ABANDONED_S
+                if file.stem not in kept and (whole or old):
                     _remove(file.with_suffix(".json"), file.with_suffix(".faiss"), file)
 
 

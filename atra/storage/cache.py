@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from random import uniform
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import (
@@ -55,6 +57,8 @@ _BATCH = 5_000
 _FLOOR_USD = 0.001  # what an answer is worth that cost nothing: somebody waited for it
 _FADE_S = 30 * 86_400.0
 _IN_USE = "55P03"  # lock_not_available
+_FULL = ("too many", "connection slots")  # a refusal to connect comes without its code
+_LONGEST_QUEUE_S = 60.0
 
 _now = func.clock_timestamp()
 _written = text("(pg_current_xact_id()::text)::bigint")
@@ -278,11 +282,11 @@ class CacheStore:
         """Wait until nobody else has the turn, and have it for as long as the block runs.
 
         The lock is its connection's: whoever is killed has it no more. Each wait is short, for a signal is not heeded
-        during one.
+        during one. Who gets no connection, because as many wait as the server takes, comes again.
         """
         with ExitStack() as held:
             with told():
-                db = held.enter_context(closing(self._apart.connect()))
+                db = held.enter_context(closing(self._connected()))
                 db.execute(text("SET lock_timeout = '500ms'"))
                 while not _took(db, name):
                     pass
@@ -384,6 +388,16 @@ class CacheStore:
         change = update(cache_entries).where(this).values(embedder=embedder, vector=data, written=_written)
         now = self._quickly(lambda db: db.execute(change.returning(_e.written)).scalar_one_or_none(), durable=True)
         return None if now is None else Row(entry_id, now, data)
+
+    def _connected(self) -> Connection:
+        until = monotonic() + _LONGEST_QUEUE_S
+        while True:
+            try:
+                return self._apart.connect()
+            except OperationalError as error:
+                if not any(said in str(error.orig) for said in _FULL) or monotonic() > until:
+                    raise
+            sleep(uniform(0.2, 1.0))  # noqa: S311 - so that not all come again at once
 
     def _quickly(self, work: Callable[[Connection], R], *, durable: bool = False) -> R:
         """Do one statement; once more where its connection had died meanwhile, for none was asked whether it lives."""

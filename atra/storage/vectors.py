@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float32]
 
 _SEARCHED = 100  # candidates of a search; recall@1 is 1.0 with them
+_LEAST = (0, 8)  # the first with iterative scans
 _MAKING = 0x7EC  # the advisory lock under which a table is made
 
 
@@ -79,6 +80,9 @@ class VectorTable:
             with transaction(self._engine) as db:
                 db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MAKING})
                 db.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+                version = db.execute(text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")).scalar_one()
+                if tuple(map(int, version.split(".")[:2])) < _LEAST:
+                    raise MissingPart(f"pgvector {'.'.join(map(str, _LEAST))} in the database, which has {version}")
                 db.execute(self._sql("make"))
                 db.execute(self._sql("index"))
                 db.execute(self._sql("scopes"))
@@ -102,7 +106,8 @@ _SQL = {
     " ON CONFLICT (entry_id) DO UPDATE SET vector = excluded.vector, scope = excluded.scope",
     "drop": "DELETE FROM TABLE_NAME WHERE entry_id = :id AND scope = :scope",
     "lacking": "SELECT e.id, e.scope, e.written, e.vector FROM cache_entries e LEFT JOIN TABLE_NAME v"
-    " ON v.entry_id = e.id WHERE v.entry_id IS NULL AND e.state = 'live' AND e.expires_at > clock_timestamp()"
+    " ON v.entry_id = e.id WHERE v.entry_id IS NULL AND octet_length(e.vector) = 4 * DIM"
+    " AND e.state = 'live' AND e.expires_at > clock_timestamp()"
     " AND e.embedder = :identity AND e.vector IS NOT NULL ORDER BY e.id LIMIT :most",
 }
 

@@ -4,10 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -448,6 +450,25 @@ def test_two_processes_make_one_call(engine: Engine) -> None:
         go_on.set()
         assert (first.result(20).answer, second.result(20).answer) == ("of one", "of one")
     assert second.result().hit is not None
+
+
+def test_who_finds_the_server_full_comes_again(engine: Engine) -> None:
+    cache, taken = exact_only(CacheStore(engine)), []
+    cache.lookup(ASKED)  # has its connection for quick statements
+    try:
+        with suppress(psycopg2.OperationalError):
+            while True:
+                taken.append(psycopg2.connect(engine.url.set(drivername="postgresql").render_as_string(False)))
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(cache.answer, ASKED, lambda: Fresh("so"))
+            time.sleep(0.5)
+            assert not asking.done()
+            for one in taken:
+                one.close()
+            assert asking.result(20).answer == "so"
+    finally:
+        for one in taken:
+            one.close()
 
 
 def test_an_error_reaches_all_who_waited_and_the_next_one_tries_again(store: CacheStore) -> None:
