@@ -196,6 +196,12 @@ def test_a_quotation_in_place_of_a_model_s_answer_is_kept_for_an_hour(told: Wiri
     assert (entry.expires_at - entry.created_at).total_seconds() == pytest.approx(3600, abs=1)
 
 
+def test_a_question_needs_no_redis(told: Wiring) -> None:
+    gone = use(told.settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")}))
+    assert ask(gone)[1].source == "extractive"
+    assert ask(gone)[1].source == "cache"
+
+
 def test_what_another_program_keeps_is_served_too(told: Wiring) -> None:
     told.cache.put(QUESTION, Fresh("On a Friday.", meta={"citations": "none"}))
     _, found = ask(told)

@@ -136,6 +136,24 @@ def test_what_has_expired_is_served_by_neither_tier(cache: SemanticCache, engine
     assert isinstance(cache.lookup(OTHER_WORDS), Hit)
 
 
+@pytest.mark.parametrize("jump", ["-1 year", "1 year"])
+def test_a_clock_that_jumps_costs_a_miss_at_worst(cache: SemanticCache, engine: Engine, jump: str) -> None:
+    """A year back makes what is kept come from the future, a year on makes it old: no other answer is served."""
+    cache.put(ASKED, Fresh("so"))
+    with engine.begin() as db:
+        db.execute(text(f"UPDATE cache_entries SET created_at = created_at - interval '{jump}',"
+                        f" expires_at = expires_at - interval '{jump}'"))  # fmt: skip
+    for asked in (ASKED, OTHER_WORDS):
+        found = cache.lookup(asked)
+        if jump == "1 year":
+            assert isinstance(found, Miss)
+        else:
+            assert isinstance(found, Hit)
+            assert (found.entry.answer, found.entry.age_s) == ("so", 0.0)
+    assert cache.put(ASKED, Fresh("anew")).age_s < 60
+    assert isinstance(cache.lookup(ASKED), Hit)
+
+
 def test_a_hit_does_not_lengthen_an_entry_s_life(cache: SemanticCache) -> None:
     kept = cache.put(ASKED, Fresh("so", ttl_s=50))
     for _ in range(3):
