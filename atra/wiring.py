@@ -24,6 +24,7 @@ from atra.semantic_cache.cache import Index, Meaning, SemanticCache
 from atra.semantic_cache.decision import Decider
 from atra.semantic_cache.view import View
 from atra.storage import signals
+from atra.storage.brains import BrainStore
 from atra.storage.cache import CacheStore
 from atra.storage.data_sets import DataSetStore
 from atra.storage.database import connect
@@ -105,6 +106,16 @@ class Wiring:
     def data_sets(self) -> DataSetStore:
         """Data sets that were built, and what they hold."""
         return DataSetStore(self.engine)
+
+    @cached_property
+    def brains(self) -> BrainStore:
+        """Versions of the brain, and which one serves."""
+        return BrainStore(self.engine)
+
+    @property
+    def brain_folder(self) -> Path:
+        """Where the versions lie, and the link to the one that serves."""
+        return self.settings.home / "brain"
 
     def training_policy(self) -> Policy:
         """Return what may be learned from, as it stands now."""

@@ -7,6 +7,7 @@ models that know tools were trained on. A reply is greedy without a seed, and sa
 """
 
 import time
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -14,7 +15,7 @@ from typing import Any
 
 from atra.core.errors import MissingPart, ModelRejected, ModelUnavailable
 from atra.llm.chat import Listener
-from atra.llm.parsing import Hearing, split_calls, split_thinking
+from atra.llm.parsing import CLOSING, Hearing, split_calls, split_thinking
 from atra.llm.records import Message, Reply, Request, Tool, Usage
 
 
@@ -44,10 +45,14 @@ class LocalModel:
             room = self._room(weights) - prompt["input_ids"].shape[1]
             if room < 1:
                 raise ModelRejected(self.name, f"the conversation is {1 - room} tokens too long for it", 0)
-            written = self._write(request, prompt, min(request.max_output_tokens, room), listener)
-            return self._reply(written, prompt["input_ids"].shape[1], tokenizer, weights)
+            sureness = _sureness() if request.logprobs else None
+            written = self._write(request, prompt, min(request.max_output_tokens, room), listener, sureness)
+            reply = self._reply(written, prompt["input_ids"].shape[1], tokenizer, weights)
+            return replace(reply, mean_logprob=sureness.mean(written)) if sureness else reply
 
-    def _write(self, request: Request, prompt: Any, max_tokens: int, listener: Listener | None) -> list[int]:
+    def _write(
+        self, request: Request, prompt: Any, max_tokens: int, listener: Listener | None, sureness: Any
+    ) -> list[int]:
         """Return the tokens of the reply, telling the listener its text as it grows."""
         import torch
 
@@ -63,6 +68,7 @@ class LocalModel:
                     max_new_tokens=max_tokens,
                     do_sample=request.seed is not None,
                     streamer=_watching(tokenizer, listener, deadline),
+                    logits_processor=[sureness] if sureness else None,
                     pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
                 )
             except TimeoutError as error:
@@ -74,14 +80,15 @@ class LocalModel:
     def _reply(self, written: list[int], read_tokens: int, tokenizer: Any, weights: Any) -> Reply:
         ended = weights.generation_config.eos_token_id
         whole = bool(written) and written[-1] in (ended if isinstance(ended, list) else [ended])
-        reasoning, said = split_thinking(tokenizer.decode(written, skip_special_tokens=True))
+        spoken = tokenizer.decode(written, skip_special_tokens=True)
+        reasoning, said = split_thinking(spoken)
         text, calls = split_calls(said)
         return Reply(
             text=text,
             finish="length" if not whole else "tools" if calls else "stop",
             calls=calls,
             reasoning=reasoning,
-            reasoning_kind="raw" if reasoning else "none",
+            reasoning_kind="raw" if reasoning or CLOSING.search(spoken[: len(spoken) - len(said)]) else "none",
             usage=Usage(read_tokens, len(written)),
             model=self.model,
         )
@@ -146,6 +153,34 @@ def _watching(tokenizer: Any, listener: Listener | None, deadline: float) -> Any
                 hearing.end()
 
     return Watching(tokenizer, skip_prompt=True, skip_special_tokens=True)
+
+
+def _sureness() -> Any:
+    """Return what notes the log-probability of each token as it is chosen; keeping the scores would fill memories."""
+    from transformers import LogitsProcessor
+
+    class Sureness(LogitsProcessor):
+        def __init__(self) -> None:
+            self._last: Any = None
+            self._noted: list[float] = []
+
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            self._note(input_ids[0, -1])
+            self._last = scores[0].float().log_softmax(-1)
+            return scores
+
+        def mean(self, written: list[int]) -> float | None:
+            """Return the mean of all tokens; the last one was chosen after the last scores."""
+            if written:
+                self._note(written[-1])
+            return sum(self._noted) / len(self._noted) if self._noted else None
+
+        def _note(self, token: Any) -> None:
+            if self._last is not None:
+                self._noted.append(float(self._last[token]))
+                self._last = None
+
+    return Sureness()
 
 
 def _turn(message: Message) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from atra.llm.schemas import closed
 
 NO_ANSWER = "(no answer)"  # stands for an assistant's turn without text or calls, which servers do not take
 FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length", "tool_calls": "tools", "function_call": "tools"}
+_WITHOUT: dict[str, dict[str, Any]] = {"response_format": {"schema": None}, "logprobs": {"logprobs": False}}
 WORKING = ("reasoning_content", "reasoning", "reasoning_details")
 
 
@@ -44,16 +45,18 @@ class OpenAIChat:
         Where the server shows its working inside the text, a listener hears only what follows `</think>`, unless the
         opening tag stood in the prompt: then it hears all. Calls that the server leaves in the text it hears as text.
         """
-        if "response_format" in self.refused:
-            request = replace(request, schema=None)
+        for name in self.refused:
+            request = replace(request, **_WITHOUT[name])
         try:
             return self._ask(request, listener, attempts)
         except (ModelRejected, ModelUnavailable) as error:
-            # Some servers know no schemas and say so, llama-cpp-python with status 500.
-            if request.schema is None or "response_format" not in str(error):
+            # Some servers know no schemas and say so, llama-cpp-python with status 500; some know no logprobs.
+            sent = {"response_format": request.schema is not None, "logprobs": request.logprobs}
+            named = [name for name, was_sent in sent.items() if was_sent and name in str(error)]
+            if not named:
                 raise
-            self.refused.add("response_format")
-            reply = self._ask(replace(request, schema=None), listener, attempts)
+            self.refused.add(named[0])
+            reply = self._ask(replace(request, **_WITHOUT[named[0]]), listener, attempts)
             return replace(reply, unanswered=reply.unanswered + error.args[2])
 
     def _ask(self, request: Request, listener: Listener | None, attempts: int) -> Reply:
@@ -86,6 +89,8 @@ class OpenAIChat:
             body["reasoning_effort"] = request.effort
         if request.seed is not None:
             body["seed"] = request.seed
+        if request.logprobs:
+            body["logprobs"] = True
         return body
 
     def _message(self, message: Message) -> dict[str, Any]:
@@ -118,6 +123,7 @@ class OpenAIChat:
             request_id=connection.request_id or answer.id or "",
             detail=detail,
             opaque={self._signature: working} if working else {},
+            mean_logprob=choice.logprobs.mean() if choice.logprobs and request.logprobs else None,
             unanswered=connection.unanswered - (answer.usage.prompt_tokens > 0),
         )
 
@@ -156,9 +162,22 @@ class _Spoken(BaseModel):
     tool_calls: list[_Call] | None = None
 
 
+class _Token(BaseModel):
+    logprob: float
+
+
+class _Logprobs(BaseModel):
+    content: list[_Token] | None = None
+
+    def mean(self) -> float | None:
+        """Return the mean over the tokens; None where there are none."""
+        return sum(token.logprob for token in self.content) / len(self.content) if self.content else None
+
+
 class _Choice(BaseModel):
     message: _Spoken
     finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
 
 
 class _Read(BaseModel):

@@ -58,6 +58,7 @@ class Request:
         schema: a JSON schema that the text of the reply must satisfy; see `atra.llm.structured`.
         effort: how much to think, where the model can be told.
         seed: makes samples differ where the provider takes one.
+        logprobs: ask how sure the model is of its words, where the door can tell; see `Reply.mean_logprob`.
         timeout_s: for the whole reply, all attempts together; a model's own, from its settings, may be shorter.
     """
 
@@ -69,6 +70,7 @@ class Request:
     effort: Effort | None = None
     seed: int | None = None
     timeout_s: float = 3600.0
+    logprobs: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Reply:
         reasoning: the working, as far as the provider shows it; `reasoning_kind` says whether raw or a summary of it.
         model: the version that answered, as the server names it.
         cost_usd: filled in by the meter; None where no price is known.
+        mean_logprob: of the tokens of the reply, working included, where that was asked for and the door tells it; it
+            says how sure the model is, and by itself not how often it is right.
         unanswered: attempts that went out without an answer, or whose answer did not say what it took; the provider may
             bill them.
     """
@@ -106,6 +110,7 @@ class Reply:
     detail: str = ""
     opaque: Mapping[str, Any] = field(default_factory=dict)
     cost_usd: float | None = None
+    mean_logprob: float | None = None
     unanswered: int = 0
 
     def as_message(self) -> Message:

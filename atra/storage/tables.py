@@ -413,3 +413,80 @@ data_set_rows = Table(  # which traces a data set holds, to find it when one is 
     Column("trace_id", Text, ForeignKey("traces.id"), primary_key=True),
     Index("ix_data_set_rows_trace_id", "trace_id"),
 )
+
+brains = Table(  # versions of the brain, and which of them serves: the link on the disk follows this
+    "brains",
+    metadata,
+    Column("id", Text, primary_key=True),  # a digest of its files and of what it was made of
+    Column("path", Text, nullable=False),
+    Column("lineage", JSONB, nullable=False),
+    Column("data_set", Text, nullable=False),  # no reference: a version may come from another installation
+    Column("state", Text, nullable=False, server_default="candidate"),
+    Column("why", Text, nullable=False, server_default=""),  # it is in this state
+    Column("calibration", JSONB),  # how often it is right, by how sure it is
+    Column("added_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("served_at", DateTime(timezone=True)),  # since when, or when it last began to
+    CheckConstraint("state IN ('candidate', 'serving', 'retired', 'refused')", name="state"),
+    Index("uq_brains_serving", "state", unique=True, postgresql_where=text("state = 'serving'")),
+    Index("ix_brains_data_set", "data_set"),
+)
+
+brain_changes = Table(  # who took whose place, and why; rows are only added
+    "brain_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("brain_id", Text, ForeignKey("brains.id")),  # that serves from then on; null for none
+    Column("replaced", Text, ForeignKey("brains.id")),
+    Column("kind", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    CheckConstraint("kind IN ('promotion', 'override', 'rollback')", name="kind"),
+)
+
+brain_evaluations = Table(  # a candidate against what served then, on pinned sets; the same once only
+    "brain_evaluations",
+    metadata,
+    Column("id", Text, primary_key=True),  # a digest of the next three and of all sets
+    Column("brain_id", Text, ForeignKey("brains.id"), nullable=False),
+    Column("against", Text, nullable=False),  # a brain's id, the name of a base, or empty for nothing
+    Column("target", Text, nullable=False),  # the hash of the items it is to be better at: tries are counted by it
+    Column("sets", JSONB, nullable=False),
+    Column("tries", Integer, nullable=False),  # on the same target before this one
+    Column("contaminated", Integer),
+    Column("verdict", JSONB),
+    Column("opened_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("judged_at", DateTime(timezone=True)),
+    CheckConstraint("(verdict IS NULL) = (judged_at IS NULL)", name="judged"),
+    Index("ix_brain_evaluations_brain_id", "brain_id"),
+    Index("ix_brain_evaluations_target", "target"),
+)
+
+brain_answers = Table(  # what both said to every item
+    "brain_answers",
+    metadata,
+    Column("evaluation_id", Text, ForeignKey("brain_evaluations.id", ondelete="CASCADE"), primary_key=True),
+    Column("side", Text, primary_key=True),
+    Column("set", Text, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("right", Boolean, nullable=False),
+    Column("trace", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("confidence", Float),
+    Column("said", Text, nullable=False),
+    CheckConstraint("side IN ('candidate', 'present')", name="side"),
+    CheckConstraint("trace IN ('valid', 'empty', 'truncated', 'none')", name="trace"),
+)
+
+brain_uses = Table(  # how the serving brain does, question by question; a month of them
+    "brain_uses",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("brain_id", Text, ForeignKey("brains.id"), nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("confidence", Float),
+    Column("seconds", Float, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    CheckConstraint("outcome IN ('answered', 'unsure', 'empty', 'truncated', 'error', 'slow')", name="outcome"),
+    Index("ix_brain_uses_brain_id_id", "brain_id", "id"),
+    Index("ix_brain_uses_at", "at"),
+)

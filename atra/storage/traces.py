@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from atra.core.records import from_json, to_json
 from atra.distillation.policy import Rule
 from atra.distillation.traces import Origin, Permission, Trace
+from atra.storage.brains import learned_from
 from atra.storage.data_sets import hold_data_sets, withdraw_revoked
 from atra.storage.database import storable, transaction
 from atra.storage.tables import judgements, runs, traces, training_rules
@@ -22,10 +23,15 @@ _ORIGIN = tuple(field.name for field in fields(Origin))
 
 @dataclass(frozen=True)
 class Revoked:
-    """How many traces were revoked now, and the ids of the data sets that were withdrawn with them."""
+    """How many traces were revoked now, and the ids of the data sets that were withdrawn with them.
+
+    Args:
+        brains: the ids of those that learned from a withdrawn data set, or were trained from one that did.
+    """
 
     traces: int = 0
     data_sets: tuple[str, ...] = ()
+    brains: tuple[str, ...] = ()
 
 
 class TraceStore:
@@ -103,7 +109,8 @@ class TraceStore:
         with transaction(self._engine) as db:
             hold_data_sets(db)
             count = db.execute(gone).rowcount
-            return Revoked(count, tuple(withdraw_revoked(db)))
+            withdrawn = tuple(withdraw_revoked(db))
+            return Revoked(count, withdrawn, tuple(learned_from(db, withdrawn)))
 
     def decide(self, rule: Rule) -> None:
         """Keep what somebody decided about learning from traces; it counts before what was decided earlier."""

@@ -13,7 +13,10 @@ Events = list[tuple[str, Body | str]]
 
 def plain(turn: Turn, body: Body, number: int) -> Body:
     """Return the whole answer as one object."""
-    answer = _frame(body, number, "chat.completion", {"message": _message(turn), "finish_reason": _finish(turn)})
+    choice: Body = {"message": _message(turn), "finish_reason": _finish(turn)}
+    if turn.logprobs and body.get("logprobs"):
+        choice["logprobs"] = {"content": [{"token": "t", "logprob": one, "top_logprobs": []} for one in turn.logprobs]}
+    answer = _frame(body, number, "chat.completion", choice)
     if turn.usage:
         answer["usage"] = _usage(turn)
     return {key: value for key, value in answer.items() if key not in turn.missing}

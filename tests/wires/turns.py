@@ -18,6 +18,7 @@ class Turn:
         redacted: working that only the provider can read: `encrypted_content`, or a redacted_thinking block.
         finish: `refusal` and `filter` take each provider's own form; `calls` make it a stop for tools by themselves.
         usage: tokens read, read from the cache, written, and written as reasoning; None where a server says nothing.
+        logprobs: of its tokens, where Chat Completions is asked for them.
         missing: the fields of the answer that this server leaves out, at the top or in its message.
     """
 
@@ -29,6 +30,7 @@ class Turn:
     redacted: str = ""
     finish: Literal["stop", "length", "refusal", "filter", "context"] = "stop"
     usage: tuple[int, int, int, int] | None = (100, 40, 20, 5)
+    logprobs: Sequence[float] = ()
     missing: tuple[str, ...] = ()
 
 

@@ -336,6 +336,18 @@ def test_a_schema_that_is_refused_by_name_is_not_sent_again() -> None:
     assert ["response_format" in body for body in server.bodies] == [True, False, False]
 
 
+def test_a_server_says_how_sure_it_was() -> None:
+    """Where it is asked and can tell; one that refuses to be asked answers all the same, and is not asked again."""
+    asked = replace(HELLO, logprobs=True)
+    no = Status(400, message="logprobs are not supported by this engine")
+    with WireServer([Turn("a", logprobs=(-0.5, -1.5)), no, Turn("b"), Turn("c")]) as server:
+        model = DOORS["chat"](server.url)
+        told = [model.reply(asked, attempts=1).mean_logprob for _ in range(3)]
+
+    assert told == [-1.0, None, None]
+    assert ["logprobs" in body for body in server.bodies] == [True, True, False, False]
+
+
 def test_an_answer_without_choices_is_none() -> None:
     """Chat Completions without a choice says nothing; it may have cost something."""
     for streamed in (False, True):

@@ -1,5 +1,6 @@
 """The local door, on tiny models made from a configuration."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,29 @@ def test_a_seed_leaves_no_trace(babbler: LocalModel) -> None:
     babbler.reply(Request(HELLO.messages, 4, seed=1))
 
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_it_says_how_sure_it_was(babbler: LocalModel) -> None:
+    """The mean log-probability of the tokens it wrote, as one look at the whole conversation gives it."""
+    import torch
+
+    reply = babbler.reply(replace(HELLO, logprobs=True))
+
+    tokenizer, weights = babbler._loaded
+    prompt = babbler._prompt(HELLO, tokenizer)["input_ids"]
+    with torch.inference_mode():
+        written = weights.generate(input_ids=prompt, max_new_tokens=12, do_sample=False, pad_token_id=0)
+        told = weights(written).logits[0, prompt.shape[1] - 1 : -1].log_softmax(-1)
+    expected = told.gather(1, written[0, prompt.shape[1] :, None]).mean()
+    assert reply.mean_logprob == pytest.approx(float(expected), abs=1e-4)
+    assert babbler.reply(HELLO).mean_logprob is None
+
+
+def test_working_without_words_is_seen(tmp_path: Path) -> None:
+    """A model whose tags hold nothing did think, and to no purpose; one without tags did not."""
+    reply = LocalModel("mine", str(make_tiny(tmp_path, ["<think>\n\n</think>\n\n", "42"]))).reply(HELLO)
+
+    assert (reply.text, reply.reasoning, reply.reasoning_kind) == ("42", "", "raw")
 
 
 def test_it_is_cut_at_its_limit(babbler: LocalModel) -> None:
