@@ -268,7 +268,7 @@ def _written_by_several(url: str, work: Path, size: int) -> dict[str, Any]:
     """Two writers at a time, each with a store of its own; a third process's view sees all of it after a second."""
     known, stores = Known(), [CacheStore(connect(url)) for _ in range(3)]
     known.of = {f"both {size} {writer} {at}": one for writer in (0, 1) for at, one in enumerate(sheet(500, 6 + writer))}
-    seen = View(stores[2], identity=known.identity, dim=DIM)
+    seen = View(stores[2], identity=known.identity, dim=DIM, folder=work / f"cache-{size}")
     seen.settle(ANYONE.key)
     caches = [
         SemanticCache(store, Meaning(known, lambda _, store=store: View(store, identity="known", dim=DIM), Sure()))
