@@ -11,8 +11,10 @@ fixes), above all new, deleted and moved statements, get shares by judgement, ma
 from atra.meta_architect.templates import (
     calls,
     conditions,
+    coupled,
     exceptions,
     expressions,
+    interfaces,
     names,
     numbers,
     operators,
@@ -84,6 +86,8 @@ TEMPLATES: tuple[Template, ...] = (
     Template("mutable-default", "statement", 40, statements.mutable_default),
     Template("changed-while-iterated", "statement", 40, exceptions.changed_while_iterated),
     Template("caught", "error", 40, exceptions.caught),
+    Template("coupled", "pair", 60, coupled.coupled),
+    Template("paired", "pair", 60, coupled.paired),
     # these speak only after an error of their kind, which makes them likely
     Template("missing-key", "error", 150, exceptions.missing_key),
     Template("none-value", "error", 150, exceptions.none_value),
@@ -92,4 +96,7 @@ TEMPLATES: tuple[Template, ...] = (
     Template("unknown-name", "error", 250, exceptions.unknown_name),
     Template("unknown-attribute", "error", 200, exceptions.unknown_attribute),
     Template("wrong-type", "error", 100, exceptions.wrong_type),
+    Template("wrong-arguments", "error", 200, interfaces.wrong_arguments),
+    Template("endless-recursion", "error", 150, interfaces.endless_recursion),
+    Template("undecodable", "error", 250, interfaces.undecodable),
 )

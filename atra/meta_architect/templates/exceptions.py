@@ -162,7 +162,7 @@ def division_by_zero(spot: Spot) -> Iterator[Proposal]:
 
 
 def unknown_name(spot: Spot) -> Iterator[Proposal]:
-    """NameError: the nearest name, `self.name`, an import, `global`, or a first value before the statement."""
+    """NameError: the nearest name, `self.name`, an import, `global`, `nonlocal`, or a first value before it."""
     messages = [*spot.clues.messages("NameError"), *spot.clues.messages("UnboundLocalError")]
     wanted = dict.fromkeys(name for message in messages for name in _NAME.findall(message)[:1])
     own = spot.scope.self_attributes(spot.statement) if "self" in spot.names else {}
@@ -176,11 +176,33 @@ def unknown_name(spot: Spot) -> Iterator[Proposal]:
             yield spot.put(node, f"self.{node.id}", 4)
         if node.id in spot.scope.module and spot.function is not None:
             yield from _first_in_function(spot, f"global {node.id}")
+        if _bound_outside(spot, node.id):
+            yield from _first_in_function(spot, f"nonlocal {node.id}")
         yield from _import(spot, node.id)
         if spot.function is not None and node.id not in sys.stdlib_module_names and node.id not in _IMPORTS:
             for start in _STARTS:
                 yield from _first_in_function(spot, f"{node.id} = {start}")
                 yield from spot.before(f"{node.id} = {start}", 0.5)
+
+
+def _bound_outside(spot: Spot, name: str) -> bool:
+    """Say whether a function round this one binds the name."""
+    outer = (at for at in spot.source.ancestors(spot.function) if isinstance(at, FUNCTIONS)) if spot.function else ()
+    return any(
+        (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name)
+        or (isinstance(node, ast.arg) and node.arg == name)
+        for at in outer
+        for node in _outside(at, spot.function)
+    )
+
+
+def _outside(function: ast.AST, inner: ast.AST | None) -> Iterator[ast.AST]:
+    """Yield the function's nodes but those of one inside it."""
+    waiting = [function]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += (child for child in ast.iter_child_nodes(node) if child is not inner)
 
 
 def _first_in_function(spot: Spot, text: str) -> Iterator[Proposal]:

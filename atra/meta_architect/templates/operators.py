@@ -11,7 +11,7 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
     ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
 }  # fmt: skip
-_OTHER_COMPARISONS: dict[type[ast.cmpop], dict[str, float]] = {
+OTHER_COMPARISONS: dict[type[ast.cmpop], dict[str, float]] = {
     ast.Lt: {"<=": 4, ">": 2, ">=": 1, "!=": 0.5, "==": 0.5},
     ast.LtE: {"<": 4, ">=": 2, ">": 1, "==": 0.5, "!=": 0.5},
     ast.Gt: {">=": 4, "<": 2, "<=": 1, "!=": 0.5, "==": 0.5},
@@ -57,7 +57,7 @@ def comparison(spot: Spot) -> Iterator[Proposal]:
     for node in spot.each(ast.Compare):
         for left, operator, right in pairs(node):
             holds = spot.kind(right) in {*COLLECTIONS, ""} and not isinstance(right, ast.Constant)
-            for text, weight in _OTHER_COMPARISONS[type(operator)].items():
+            for text, weight in OTHER_COMPARISONS[type(operator)].items():
                 if holds or text not in {"in", "not in"}:
                     yield spot.splice(spot.source.operator(left, right), text, weight)
 
@@ -68,7 +68,7 @@ def boundary(spot: Spot) -> Iterator[Proposal]:
         for left, operator, right in pairs(node):
             if not isinstance(right, ast.Constant) or type(right.value) is not int:
                 continue
-            for text, weight in _OTHER_COMPARISONS[type(operator)].items():
+            for text, weight in OTHER_COMPARISONS[type(operator)].items():
                 for step in (1, -1):
                     if text in {"<", "<=", ">", ">=", "=="}:
                         edit = spot.edit(spot.source.operator(left, right), text)

@@ -81,6 +81,7 @@ CASES: tuple[tuple[str, str, str], ...] = (
     ("mutation", "items = items.sort()", "items.sort()"),
     ("mutation", "items.sort()", "items = sorted(items)"),
     ("mutation", "items.update(a)", "items = a"),
+    ("paired", "x = range(n, b)", "x = range(n + 1, b + 1)"),
     (
         "changed-while-iterated",
         "for x in items:\n        items.remove(x)",
@@ -126,6 +127,21 @@ WITH_ERRORS: tuple[tuple[str, tuple[str, str], str, str], ...] = (
     ),
     ("wrong-type", ("TypeError", "can only concatenate str"), "x = name + n", "x = name + str(n)"),
     (
+        "endless-recursion",
+        ("RecursionError", "maximum recursion depth exceeded"),
+        "x = f(a, b, items, n, name)",
+        "x = f(a, b, items, n - 1, name)",
+    ),
+    (
+        "endless-recursion",
+        ("RecursionError", "maximum recursion depth exceeded"),
+        "x = f(a)",
+        "if not items:\n        return []\n    x = f(a)",
+    ),
+    ("undecodable", ("UnicodeDecodeError", "byte 0xff"), "x = open(name)", 'x = open(name, encoding="utf-8")'),
+    ("undecodable", ("UnicodeDecodeError", "byte 0xff"), "x = a.decode()", 'x = a.decode(errors="replace")'),
+    ("undecodable", ("UnicodeEncodeError", "\u20ac"), 'x = a.encode("ascii")', 'x = a.encode("utf-8")'),
+    (
         "caught",
         ("OSError", "gone"),
         "try:\n        x = a\n    except KeyError:\n        x = b",
@@ -166,6 +182,18 @@ WHOLE: tuple[tuple[str, int, str, str], ...] = (
         "class A:\n    def __init__(self, a):\n        pass\n",
         "class A:\n    def __init__(self, a):\n        self.a = a\n        pass\n",
     ),
+    (
+        "coupled",
+        3,
+        "def f(a, i, j):\n    x = a[i]\n    y = a[i]\n",
+        "def f(a, i, j):\n    x = a[j]\n    y = a[j]\n",
+    ),
+    (
+        "coupled",
+        2,
+        "def f(a, b):\n    if a < 0 or b < 9:\n        return a < b\n",
+        "def f(a, b):\n    if a <= 0 or b <= 9:\n        return a <= b\n",
+    ),
     ("awaited", 2, "async def f(a):\n    return a.get(1)\n", "async def f(a):\n    return await a.get(1)\n"),
     ("awaited", 2, "async def f(a):\n    return a.get(1).x\n", "async def f(a):\n    return (await a.get(1)).x\n"),
     ("awaited", 2, "async def f(a):\n    await a.close()\n", "async def f(a):\n    a.close()\n"),
@@ -175,6 +203,39 @@ WHOLE: tuple[tuple[str, int, str, str], ...] = (
         3,
         "class A:\n    def get_all(self):\n        return self.get_one()\n    def get_any(self):\n        pass\n",
         "class A:\n    def get_all(self):\n        return self.get_any()\n    def get_any(self):\n        pass\n",
+    ),
+)
+
+
+FITTED: tuple[tuple[str, str, int, str, str], ...] = (
+    ("wrong-arguments", "A.f() takes 0 positional arguments but 1 was given", 2, "def f():", "def f(self):"),
+    (
+        "wrong-arguments",
+        "A.f() takes 0 positional arguments but 1 was given",
+        2,
+        "def f():",
+        "@staticmethod\n    def f():",
+    ),
+    (
+        "wrong-arguments",
+        "A.f() takes 2 positional arguments but 3 were given",
+        4,
+        "def f(self, a):",
+        "def f(self, a, *args):",
+    ),
+    (
+        "wrong-arguments",
+        "A.f() missing 1 required positional argument: 'a'",
+        4,
+        "def f(self, a):",
+        "def f(self, a=None):",
+    ),
+    (
+        "wrong-arguments",
+        "A.f() got an unexpected keyword argument 'deep'",
+        4,
+        "def f(self):",
+        "def f(self, deep=False):",
     ),
 )
 
@@ -235,6 +296,22 @@ def test_an_import_goes_to_the_top_of_the_file() -> None:
     assert text.replace("\ndef f", "\nimport math\ndef f") in found
 
 
+@pytest.mark.parametrize(("name", "message", "line", "before", "after"), FITTED)
+def test_a_definition_is_fitted_to_its_calls(name: str, message: str, line: int, before: str, after: str) -> None:
+    """A call that does not fit is mended where the function is defined, from there and from where it is called."""
+    text = f"class A:\n    {before}\n        return 1\nprint(A().f(2))\n"
+
+    assert text.replace(before, after) in results(name, text, line, Clues((("TypeError", message),)))
+
+
+def test_a_name_of_the_function_round_it_is_declared_so() -> None:
+    """What is bound in the function round this one and assigned here is declared `nonlocal`."""
+    text = "def f():\n    n = 0\n    def g():\n        n += 1\n    return g\n"
+    clues = Clues((("UnboundLocalError", "local variable 'n' referenced before assignment"),))
+
+    assert text.replace("        n +=", "        nonlocal n\n        n +=") in results("unknown-name", text, 4, clues)
+
+
 def test_what_the_tests_expect_is_tried_as_a_literal() -> None:
     """A value that a failing test expects stands among the literals proposed."""
     found = results("number", "x = 3\n", 1, Clues(expected=("417", "'abc'")))
@@ -244,7 +321,7 @@ def test_what_the_tests_expect_is_tried_as_a_literal() -> None:
 
 def test_every_template_has_an_example() -> None:
     """The tables above name every entry of the registry; names are unique and shares positive."""
-    examples = {name for name, *_ in (*CASES, *WITH_ERRORS, *WHOLE)}
+    examples = {name for name, *_ in (*CASES, *WITH_ERRORS, *WHOLE, *FITTED)}
 
     assert examples == {template.name for template in TEMPLATES}
     assert len({template.name for template in TEMPLATES}) == len(TEMPLATES)
