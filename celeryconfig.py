@@ -24,6 +24,8 @@ task_routes = {
     "cache.*": {"queue": "maintenance"},
     "ask.*": {"queue": "repair"},
     "distill.*": {"queue": "distill"},
+    "brain.watch": {"queue": "maintenance"},
+    "brain.*": {"queue": "distill"},
     "precache.*": {"queue": "scout"},
     "maintenance.*": {"queue": "maintenance"},
 }
@@ -92,5 +94,6 @@ beat_schedule = {
     "judge-cache": {"task": "cache.judge", "schedule": 300.0, "options": {"expires": 290.0}},
     "precache": {"task": "precache.hourly", "schedule": 900.0, "options": {"expires": 890.0}},
     "distill": {"task": "distill.start", "schedule": 3600.0, "options": {"expires": 3500.0}},
+    "watch-brain": {"task": "brain.watch", "schedule": 60.0, "options": {"expires": 55.0}},
     "poll-feeds": {"task": "scout.poll", "schedule": 60.0, "options": {"expires": 55.0}},
 }

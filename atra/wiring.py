@@ -1,7 +1,7 @@
 """Settings become real collaborators here, once per process; everyone else receives them as arguments."""
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -16,7 +16,8 @@ from atra.llm.embedders import open_embedder
 from atra.llm.embedding import Embedder
 from atra.llm.meter import Meter
 from atra.llm.models import open_model
-from atra.llm.prices import price_of
+from atra.llm.prices import FREE, price_of
+from atra.local_brain.serving import Server, open_version
 from atra.sandbox.bubblewrap import make_sandbox
 from atra.sandbox.policy import MIB, Limits
 from atra.sandbox.protocol import Sandbox
@@ -116,6 +117,30 @@ class Wiring:
     def brain_folder(self) -> Path:
         """Where the versions lie, and the link to the one that serves."""
         return self.settings.home / "brain"
+
+    @cached_property
+    def brain_of(self) -> Callable[[Path], ChatModel]:
+        """What makes a model of a brain's folder; the last two stay loaded, as many as an evaluation needs.
+
+        Raises:
+            BadInput: a server is to run it, and has no address.
+            MissingPart: a library is not installed.
+        """
+        chosen = self.settings.brain
+        key = chosen.api_key.get_secret_value() if chosen.api_key else ""
+        server = Server(chosen.server, chosen.base_url or "", key)
+        return lru_cache(maxsize=2)(lambda folder: open_version(folder, server))
+
+    def brain_model(self, folder: Path, *, run_id: str, purpose: str, stop: Callable[[], bool] = bool) -> ChatModel:
+        """Return a brain's model behind a meter: it costs nothing, its calls stand in the ledger all the same.
+
+        Raises:
+            BadInput, MissingPart: see `brain_of`.
+        """
+        chosen, redactor = self.settings.brain, self.settings.redactor(CodeRedactor)
+        budgets = Budgets(self.settings.call_usd, self.settings.run_usd, self.settings.day_usd, None)
+        model = self.brain_of(folder)
+        return Meter(model, self.ledger, redactor, budgets, run_id, purpose, FREE, chosen.max_output_tokens, stop)
 
     def training_policy(self) -> Policy:
         """Return what may be learned from, as it stands now."""

@@ -29,6 +29,7 @@ TASK_MODULES = (
     "workers.ask",
     "workers.distillation",
     "workers.precache",
+    "workers.brain",
     "workers.maintenance",
     "workers.own_failures",
 )

@@ -162,7 +162,8 @@ def curation_of(wired: Wiring) -> Curation:
         MissingPart: the tokenizer's file is not there.
     """
     chosen = wired.settings.distill
-    questions = [question for path in chosen.evaluation for question in questions_of(path)]
+    held_out = (*chosen.evaluation, *wired.settings.brain.evaluation)
+    questions = [question for path in held_out for question in questions_of(path)]
     return Curation(
         bounds_of(wired),
         wired.training_policy(),

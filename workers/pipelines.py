@@ -9,6 +9,7 @@
     ask           answer
     distill       gather -> build
     precache      predict -> answer
+    brain         answer x shards -> judge
 
 A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
 time or again. Messages carry the run's id and the shard's number, nothing else.
@@ -31,6 +32,7 @@ DELIVERY = "delivery"
 ASK = "ask"
 DISTILL = "distill"
 PRECACHE = "precache"
+BRAIN = "brain"
 
 PEOPLE = "people"
 """A step that nobody works on: it ends, excused, at its run's deadline, and what comes after it begins."""
@@ -71,6 +73,11 @@ def precache() -> Plan:
 def distill() -> Plan:
     """Return the plan that keeps what was learned from ATRA's own work, and makes a data set of all traces."""
     return Plan(DISTILL, (("gather", 1), ("build", 1)))
+
+
+def brain(shards: int) -> Plan:
+    """Return the plan that compares a candidate with the brain that serves; each shard asks both its items."""
+    return Plan(BRAIN, (("answer", shards), ("judge", 1)))
 
 
 def watch() -> Plan:

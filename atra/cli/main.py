@@ -15,6 +15,7 @@ import atra
 from atra.cli import (
     ask,
     author,
+    brain,
     cache,
     demo,
     distill,
@@ -58,6 +59,7 @@ for module in (
     precache,
     scout,
     distill,
+    brain,
     runs,
     failures,
     operations,

@@ -228,6 +228,24 @@ class DistillSettings(BaseModel):
     long_tokens: Annotated[int, Field(ge=16)] = 1024
 
 
+class BrainSettings(BaseModel):
+    """The model of one's own, as `[brain]` in `atra.toml`; docs/brain.md says what follows from it."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    server: Literal["process", "vllm", "transformers"] = "process"  # who runs the weights
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    evaluation: tuple[Path, ...] = ()  # JSON lines of question and answer; no data set holds them
+    first: Literal["base", "nothing"] = "base"  # what the first candidate must be better than
+    max_error: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # accepted share of wrong answers
+    max_output_tokens: Annotated[int, Field(ge=16)] = 1024
+    timeout_s: Seconds = 60.0  # for one answer
+    slow_s: Seconds = 30.0  # an answer that took longer counts as ill
+    window: Annotated[int, Field(ge=10, le=1000)] = 50  # questions that are looked at for its health
+    ill: Annotated[float, Field(gt=0, lt=1)] = 0.3  # share of them beyond which it is taken out of service
+
+
 class Settings(BaseSettings):
     """All of ATRA's settings with their defaults; see the module's docstring for where they are read."""
 
@@ -281,6 +299,7 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     precache: PrecacheSettings = PrecacheSettings()
     distill: DistillSettings = DistillSettings()
+    brain: BrainSettings = BrainSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -302,7 +321,7 @@ class Settings(BaseSettings):
     def redactor(self, kind: type[Redactor] = Redactor) -> Redactor:
         """Return a redactor that knows every secret in these settings, and the passwords in its addresses."""
         fields = (getattr(self, name) for name in type(self).model_fields)
-        keys = (*(model.api_key for model in self.models.values()), self.embedding.api_key)
+        keys = (*(model.api_key for model in self.models.values()), self.embedding.api_key, self.brain.api_key)
         secrets = [field.get_secret_value() for field in (*fields, *keys) if isinstance(field, SecretStr)]
         passwords = [urlsplit(secret).password or "" for secret in secrets if "://" in secret]
         return kind([*secrets, *passwords, *map(unquote, passwords)])
@@ -400,4 +419,5 @@ _TABLES: dict[str, type[BaseModel]] = {
     "embedding": EmbeddingSettings,
     "precache": PrecacheSettings,
     "distill": DistillSettings,
+    "brain": BrainSettings,
 }

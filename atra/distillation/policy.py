@@ -47,12 +47,16 @@ class Rule:
 _RESOLD = "*gpt-[345]*,*chatgpt*,*claude*,*gemini*,*grok*,o[1345]*,*/o[1345]*"
 _RESTRICTED = "a server of one's own may pass on to a provider whose terms restrict training; allow it by name"
 
+BRAIN = "atra-brain/"
+"""How the names of ATRA's own brains begin where a trace says who answered."""
+
 SHIPPED = (
     Rule(OWN, "*", "*", True, "ATRA worked it out itself, and tests proved it"),
     Rule(HUMAN, "*", "*", True, "a person wrote it for this purpose"),
     Rule("openai-compatible", "*gpt-oss*", "*", True, "open weights on a server of one's own", own_server=True),
     Rule("openai-compatible", _RESOLD, "*", False, _RESTRICTED),
     Rule("openai-compatible", "*", "*", True, "a model on a server of one's own", own_server=True),
+    Rule("local", f"{BRAIN}*", "*", False, "a brain that learns from its own answers unlearns"),
     Rule("local", "*", "*", True, "weights on a disk of one's own"),
 )
 """What holds where nobody decided otherwise; the licence of weights is for who chose them to read."""

@@ -8,12 +8,13 @@ import json
 import math
 import time
 import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from atra.core.errors import BadInput, ModelRejected
+from atra.core.errors import BadInput, ModelRejected, ModelUnavailable
 from atra.llm.chat import ChatModel
 from atra.llm.records import Message, Reply, Request
 from atra.local_brain.gate import Answered, Trace
@@ -35,7 +36,7 @@ class Item:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Items of one kind of one file; `hash` is of the items, in whatever order they stand."""
+    """Items of one kind; `hash` is of the items, in whatever order they stand."""
 
     name: str
     kind: Kind
@@ -68,31 +69,23 @@ class Said:
         return Answered(self.item, self.right, self.trace, self.seconds)
 
 
-def sets_of(file: Path) -> list[EvaluationSet]:
-    """Return the sets of a file, one for each kind that stands in it, named by the file.
+def sets_of(files: Sequence[Path]) -> list[EvaluationSet]:
+    """Return what stands in the files: all targets as one set, first, then the regression sets by the files' names.
 
     Raises:
-        BadInput: it cannot be read, a line is none, or a question stands in it twice.
+        BadInput: a file cannot be read, a line is no item, a question stands there twice, or nothing is a target.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"the evaluation set {file} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    found: dict[Kind, dict[str, Item]] = {}
+    found: dict[tuple[Kind, str], list[Item]] = {("target", "target"): []}
     seen: set[str] = set()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        kind, item = _item(file, number, line)
-        if item.question in seen:
-            raise BadInput(f"line {number} of {file} asks a question for the second time")
-        seen.add(item.question)
-        found.setdefault(kind, {})[item.id] = item
-    if not found:
-        raise BadInput(f"the evaluation set {file} is empty")
-    return [EvaluationSet(file.stem, kind, tuple(items.values())) for kind, items in found.items()]
+    for file in files:
+        for where, kind, item in _read(file):
+            if item.question in seen:
+                raise BadInput(f"{where} asks a question for the second time")
+            seen.add(item.question)
+            found.setdefault((kind, file.stem if kind == "regression" else "target"), []).append(item)
+    if not found["target", "target"]:
+        raise BadInput("no evaluation set has an item of the kind target; name files in [brain] evaluation")
+    return [EvaluationSet(name, kind, tuple(items)) for (kind, name), items in found.items()]
 
 
 def question_for(question: str, *, max_output_tokens: int, timeout_s: float) -> Request:
@@ -103,16 +96,22 @@ def question_for(question: str, *, max_output_tokens: int, timeout_s: float) -> 
 
 
 def answer_to(model: ChatModel, item: Item, *, max_output_tokens: int, timeout_s: float) -> Said:
-    """Ask an item; what the model will not take is answered wrong.
+    """Ask an item; what the model will not take, or takes too long for, is answered wrong.
 
     Raises:
         ModelUnavailable, MissingPart: see `ChatModel.reply`.
     """
     begun = time.monotonic()
     try:
-        reply = model.reply(question_for(item.question, max_output_tokens=max_output_tokens, timeout_s=timeout_s))
+        reply = model.reply(
+            question_for(item.question, max_output_tokens=max_output_tokens, timeout_s=timeout_s), attempts=1
+        )
     except ModelRejected as error:
         return Said(item.id, False, "none", time.monotonic() - begun, None, str(error)[:_KEPT])
+    except ModelUnavailable as error:
+        if time.monotonic() - begun < timeout_s:
+            raise
+        return Said(item.id, False, "truncated", time.monotonic() - begun, None, str(error)[:_KEPT])
     seconds = time.monotonic() - begun
     right = reply.finish == "stop" and is_right(item.answer, reply.text)
     return Said(item.id, right, trace_of(reply), seconds, reply.mean_logprob, reply.text[:_KEPT])
@@ -138,16 +137,29 @@ def trace_of(reply: Reply) -> Trace:
     return "valid" if reply.reasoning.strip() and reply.text.strip() else "empty"
 
 
-def _item(file: Path, number: int, line: str) -> tuple[Kind, Item]:
+def _read(file: Path) -> Iterator[tuple[str, Kind, Item]]:
+    """Yield where each item of a file stands, its kind, and the item."""
+    if file.suffix != ".jsonl":
+        raise BadInput(f"the evaluation set {file} is no file of JSON lines (.jsonl)")
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the evaluation set {file} cannot be read: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield f"line {number} of {file}", *_item(f"line {number} of {file}", line)
+
+
+def _item(where: str, line: str) -> tuple[Kind, Item]:
     try:
         given = json.loads(line)
         question, answer, kind = given["question"], given["answer"], given.get("kind", "target")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BadInput(f"line {number} of {file} is no JSON object with a question and an answer") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{where} is no JSON object with a question and an answer") from error
     if not all(isinstance(text, str) and text.strip() for text in (question, answer)):
-        raise BadInput(f"line {number} of {file}: question and answer are texts, and none is empty")
+        raise BadInput(f"{where}: question and answer are texts, and none is empty")
     if kind not in _KINDS:
-        raise BadInput(f"line {number} of {file}: kind is {' or '.join(_KINDS)}")
+        raise BadInput(f"{where}: kind is {' or '.join(_KINDS)}")
     return kind, Item(sha256(json.dumps([question, answer]).encode()).hexdigest()[:32], question, answer)
 
 

@@ -33,7 +33,8 @@ class Rules:
         least_gain: the least gain on the target, as a share of its items, that is worth a change.
         margin: how much worse, as a share of the items, it may be on a regression set.
         confidence: of the bound on each regression set.
-        trace_margin: how much lower its share of valid traces may be, on any set.
+        trace_margin: how much lower its share of valid traces may be, and how much higher that of empty and cut off
+            ones, on any set.
         slowdown: the most its 95th percentile of seconds may be, as a multiple of the present brain's.
     """
 
@@ -188,14 +189,23 @@ def _score(pairs: Pairs, gain: float) -> float:
 
 def _form(name: str, candidate: Sequence[Answered], present: Sequence[Answered], rules: Rules) -> list[Check]:
     """Check what accuracy does not show: traces that collapsed, and time."""
-    valid, before = (sum(one.trace == "valid" for one in answers) / len(answers) for answers in (candidate, present))
+    (valid, broken), (valid_before, broken_before) = (_shares(answers) for answers in (candidate, present))
+    kept = valid >= valid_before - rules.trace_margin and broken <= broken_before + rules.trace_margin
     slow, was = (_percentile([one.seconds for one in answers]) for answers in (candidate, present))
+    told = f"{valid:.3f} valid, {broken:.3f} empty or cut off; before {valid_before:.3f} and {broken_before:.3f}"
     return [
-        Check(f"traces of {name}", valid >= before - rules.trace_margin, f"{valid:.3f} valid, {before:.3f} before"),
+        Check(f"traces of {name}", kept, told),
         Check(
             f"time of {name}", slow <= was * rules.slowdown, f"{slow:.3g} s at the 95th percentile, {was:.3g} before"
         ),
     ]
+
+
+def _shares(answers: Sequence[Answered]) -> tuple[float, float]:
+    """Return the shares of (valid, empty or cut off) traces; where there is none to begin with, it is neither."""
+    valid = sum(one.trace == "valid" for one in answers)
+    broken = sum(one.trace in {"empty", "truncated"} for one in answers)
+    return valid / len(answers), broken / len(answers)
 
 
 def _percentile(values: Sequence[float], share: float = 0.95) -> float:

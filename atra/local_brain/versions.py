@@ -132,6 +132,13 @@ def serving(root: Path) -> str:
     return ""
 
 
+def serve_none(root: Path) -> None:
+    """Take the link away: no version serves."""
+    with suppress(FileNotFoundError):
+        (root / SERVING).unlink()
+        _to_disk(root)
+
+
 def digest(file: Path) -> str:
     """Return the sha256 of a file, as hexadecimal digits."""
     hashed = sha256()

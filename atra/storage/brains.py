@@ -163,11 +163,10 @@ class BrainStore:
             _change(db, before.id if before else "", id, "rollback", why, left="refused")
         return before.id if before else ""
 
-    def refuse(self, id: str, why: str) -> None:
-        """Note that a candidate was not good enough; one that serves or served stays what it is."""
-        gone = update(brains).where(_b.id == id, _b.state == "candidate")
-        with transaction(self._engine) as db:
-            db.execute(gone.values(state="refused", why=storable(why)))
+    def ancestry(self, id: str) -> list[Brain]:
+        """Return the brain and those it was trained from, as far as they are known."""
+        known = {one.id: one for one in self.all()}
+        return list(_ancestry(known[id], known))
 
     def changes(self, limit: int = 20) -> list[Change]:
         """Return who took whose place, newest first."""
@@ -221,12 +220,21 @@ class BrainStore:
         return found
 
     def settle(self, evaluation: str, verdict: Verdict, contaminated: int, calibration: Calibration) -> None:
-        """Keep what an evaluation came to, once, and with its brain how sure it can be."""
+        """Keep what an evaluation came to, once, and with its brain how sure it can be.
+
+        A candidate that was not good enough is refused, and one that was is a candidate again; what serves or served
+        stays what it is.
+        """
         judged = {"verdict": to_json(verdict), "contaminated": contaminated, "judged_at": _now}
         these = update(brain_evaluations).where(_e.id == evaluation, _e.verdict.is_(None)).returning(_e.brain_id)
+        state = "candidate" if verdict.promote else "refused"
+        why = "; ".join(f"{check.name}: {check.said}" for check in verdict.checks if not check.passed)
         with transaction(self._engine) as db:
-            if (of := db.execute(these.values(judged)).scalar_one_or_none()) is not None:
-                db.execute(update(brains).where(_b.id == of).values(calibration=to_json(calibration)))
+            if (of := db.execute(these.values(judged)).scalar_one_or_none()) is None:
+                return
+            db.execute(update(brains).where(_b.id == of).values(calibration=to_json(calibration)))
+            new = update(brains).where(_b.id == of, _b.state.in_(("candidate", "refused")), _b.served_at.is_(None))
+            db.execute(new.values(state=state, why=why))
 
     def use(self, id: str, outcome: Outcome, seconds: float, confidence: float | None) -> None:
         """Keep how the brain did on one question."""

@@ -151,10 +151,15 @@ def test_only_what_a_brain_did_since_it_serves_counts(brains: BrainStore) -> Non
     assert brains.uses("a" * 64, 1) == ["unsure"]
 
 
-def test_a_refused_candidate_is_not_one_that_serves(brains: BrainStore) -> None:
-    for name in "ab":
-        brains.add(version(name))
-    brains.promote("a" * 64, replacing="", why="better")
-    for name in "ab":
-        brains.refuse(name * 64, "no better")
-    assert {one.id[0]: one.state for one in brains.all()} == {"a": "serving", "b": "refused"}
+@pytest.mark.parametrize(("served", "states"), [(False, ["refused", "candidate"]), (True, ["serving", "serving"])])
+def test_the_gate_decides_of_candidates_alone(brains: BrainStore, served: bool, states: list[str]) -> None:
+    """One that was refused may show its worth on another set; one that serves goes on until another takes its place."""
+    brains.add(version("a"))
+    if served:
+        brains.promote("a" * 64, replacing="", why="better")
+    found = []
+    for set, better in ((TARGET, False), (replace(TARGET, items=TARGET.items[:1]), True)):
+        opened = brains.open_evaluation("a" * 64, "", [set])
+        brains.settle(opened.id, Verdict(better, (Check("gain", better, "+0.1"),)), 0, calibrate([]))
+        found.append(brains.get("a").state)
+    assert found == states

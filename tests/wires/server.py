@@ -49,6 +49,8 @@ class WireServer:
         piece: characters in one event of a stream.
         strict: whether it refuses what the real servers would refuse.
         streaming: whether it streams unless it is told not to, as `transformers serve` does.
+        adapters: those it has, by their names, as vLLM where it may load them while it runs; None for a server that
+            knows none. It does not know another model then.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class WireServer:
         piece: int = 7,
         strict: bool = True,
         streaming: bool = False,
+        adapters: dict[str, str] | None = None,
     ) -> None:
         self.requests: list[Asked] = []
         self.piece = piece
         self.strict = strict
         self.streaming = streaming
+        self.adapters = adapters
         self.ending = Event()
         self._steps = steps if callable(steps) else _in_order(steps)
         self._lock = Lock()
@@ -134,6 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Do what the script says."""
         read = self.rfile.read(int(self.headers.get("content-length", 0)))
         asked = Asked(self.path, self._lowered(), json.loads(read or b"{}"))
+        if self.server.wire.adapters is not None and self._adapted(asked, self.server.wire.adapters):
+            return
         number, step = self.server.wire.next_step(asked)
         speak = FORMATS.get(self.path)
         if speak is None:
@@ -143,6 +149,26 @@ class _Handler(BaseHTTPRequestHandler):
             self._do(step, speak, asked.body, number)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+
+    def _adapted(self, asked: Asked, adapters: dict[str, str]) -> bool:
+        """Load an adapter, or say that there is none of this name, as vLLM words it; return whether that was all."""
+        if asked.path == "/v1/load_lora_adapter":
+            name = asked.body["lora_name"]
+            self.server.wire.requests.append(asked)
+            if name in adapters:
+                told = f"The lora adapter '{name}' has already been loaded."
+                self._json(400, {"error": {"message": told, "type": "InvalidUserInput", "code": 400}})
+            else:
+                adapters[name] = asked.body["lora_path"]
+                told = f"Success: LoRA adapter '{name}' added successfully."
+                self._send(200, told.encode(), {"content-type": "text/plain; charset=utf-8"})
+            return True
+        if asked.body.get("model") not in adapters:
+            self.server.wire.requests.append(asked)
+            told = f"The model `{asked.body.get('model')}` does not exist."
+            self._json(404, {"error": {"message": told, "type": "NotFoundError", "code": 404}})
+            return True
+        return False
 
     def _do(self, step: Step, speak: Any, body: Body, number: int) -> None:
         streamed = bool(body.get("stream", self.server.wire.streaming))

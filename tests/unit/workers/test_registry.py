@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[3]
 
 TASKS = {
     "delivery.deliver", "distill.build", "distill.gather", "distill.start",
-    "ask.answer", "cache.judge", "cache.tidy", "precache.answer", "precache.hourly", "precache.predict",
+    "ask.answer", "brain.answer", "brain.judge", "brain.watch", "cache.judge", "cache.tidy", "precache.answer",
+    "precache.hourly", "precache.predict",
     "author.commit", "author.plan", "author.verify", "author.write",
     "migrate_target.commit", "migrate_target.draft", "migrate_target.rehearse", "migrate_target.revise",
     "migrate_target.test",
@@ -33,7 +34,7 @@ TASKS = {
 
 COMMANDS = {
     "repair", "author", "migrate-target", "war-room", "runs", "show", "cancel", "revert", "report", "failures",
-    "up", "status", "doctor", "demo", "cache", "distill", "precache", "ask", "scout", "trends",
+    "up", "status", "doctor", "demo", "brain", "cache", "distill", "precache", "ask", "scout", "trends",
 }  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def own_tasks() -> dict[str, object]:
 def test_the_tasks_are_these():
     """Messages outlive renames, so a task's name is a promise."""
     assert set(own_tasks()) == TASKS
-    assert len(TASK_MODULES) == 14
+    assert len(TASK_MODULES) == 15
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -100,7 +101,7 @@ def test_the_timetable_fires_tasks_that_exist_and_expire():
     """Ticks that nobody took do not pile up."""
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} == {
         "maintenance.sweep", "maintenance.tick", "scout.poll", "cache.tidy", "cache.judge", "precache.hourly",
-        "distill.start",
+        "distill.start", "brain.watch",
     }  # fmt: skip
     assert all(entry["options"]["expires"] <= max(60, entry["schedule"]) for entry in app.conf.beat_schedule.values())
 
