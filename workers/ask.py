@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import structlog
 
@@ -20,6 +21,9 @@ from atra.core.records import from_json, to_json
 from atra.core.runs import Ending
 from atra.llm.chat import ChatModel
 from atra.llm.embedding import Embedder
+from atra.llm.records import Reply, Request
+from atra.local_brain.evaluation import question_for
+from atra.local_brain.health import use_of
 from atra.orchestrator.answers import Answered, Asked, Citation, Sources, route
 from atra.orchestrator.asking import Told, answer_of, request_for
 from atra.repository import Repository
@@ -28,10 +32,12 @@ from atra.scout.extractive import answer as extract
 from atra.scout.subjects import subjects_of
 from atra.semantic_cache.records import Fresh, Scope
 from atra.semantic_cache.staticity import DAY_S, HOUR_S, ttl_of
+from atra.storage.brains import Brain
 from atra.wiring import Wiring
 from workers.app import app
+from workers.brain import SOURCE
 from workers.desks import reply_tokens
-from workers.distillation import keep_answer
+from workers.distillation import configured, keep_answer, of_brain
 from workers.pipelines import ASK
 from workers.task import Work, step_task
 
@@ -97,15 +103,18 @@ def _made_by(meta: Mapping[str, object]) -> _Made:
 
 
 def made_now(work: Work, asked: Asked) -> Fresh:
-    """Return an answer that is made now, whatever is kept; one that may not be kept where nothing answers."""
-    return _Path(work, asked).made()
+    """Return an answer to what the news raise, whatever is kept; one that may not be kept where nothing answers.
+
+    The brain is not asked: it learned what it knows before that news.
+    """
+    return _Path(work, asked, why_no_brain="it learned before the news").made()
 
 
 class _Path:
     """The sources of one question, asked in the orchestrator's order until one answers."""
 
-    def __init__(self, work: Work, asked: Asked) -> None:
-        self._work, self._asked, self._wired = work, asked, work.wired
+    def __init__(self, work: Work, asked: Asked, *, why_no_brain: str = "") -> None:
+        self._work, self._asked, self._wired, self._why_no_brain = work, asked, work.wired, why_no_brain
         self.question = work.wired.redactor.text(asked.question)
         self.passed: tuple[str, ...] = ()
         self._cost_usd = 0.0
@@ -116,7 +125,7 @@ class _Path:
         way = route(
             Sources(
                 cache="it was passed over, as asked for" if self._asked.fresh else "",
-                local="no model was promoted here",
+                local=self._why_no_brain or self._why_not_local(),
                 cloud=self._why_no_cloud(models),
                 extractive="" if self.passages else "no article and no document speaks of it",
             )
@@ -124,7 +133,9 @@ class _Path:
         self.passed = way.passed
         for source in way.asked:
             made = None
-            if source == "cloud":
+            if source == "local":
+                made = self._of_brain()
+            elif source == "cloud":
                 made = self._of_models(models)
             elif source == "extractive":
                 made = self._of_passages()
@@ -140,6 +151,74 @@ class _Path:
 
     def _given(self) -> list[tuple[str, str]]:
         return [(name, self._wired.redactor.text(text)) for name, text in self._asked.context.items()]
+
+    @cached_property
+    def _brain(self) -> Brain | None:
+        """The brain that serves."""
+        serving = self._wired.brains.serving()
+        return self._wired.brains.get(serving) if serving else None
+
+    def _why_not_local(self) -> str:
+        asked, brain = self._asked, self._brain
+        if brain is None:
+            return "no model was promoted here"
+        if brain.withdrawn:
+            return brain.withdrawn
+        if asked.model:
+            return "another model is to answer"
+        if asked.context or asked.language:
+            return "it answers questions alone, in the language it was taught"
+        if ttl_of(self.question) <= DAY_S:
+            return "the question asks for what changes from day to day"
+        return "" if self._threshold is not None else "it was never shown to be right often enough"
+
+    @cached_property
+    def _threshold(self) -> float | None:
+        """How sure the brain must be."""
+        known = self._brain.calibration if self._brain else None
+        return known.threshold(self._wired.settings.brain.max_error) if known else None
+
+    def _of_brain(self) -> Fresh | None:
+        """Ask the brain; its answer counts where it is sure enough. How it did is kept, whatever becomes of it."""
+        brain, threshold, chosen = self._brain, self._threshold, self._wired.settings.brain
+        assert brain is not None
+        assert threshold is not None
+        request = question_for(self.question, max_output_tokens=chosen.max_output_tokens, timeout_s=chosen.timeout_s)
+        run_id, begun = self._work.run.id, time.monotonic()
+        try:
+            model = self._wired.brain_model(Path(brain.path), run_id=run_id, purpose="ask", stop=self._work.over)
+            begun = time.monotonic()
+            reply = model.reply(request, attempts=1)
+        except (BudgetSpent, ModelRejected) as error:  # too long a question says nothing of its health
+            self._pass("local", str(error))
+            return None
+        except (ModelUnavailable, MissingPart) as error:
+            self._wired.brains.use(brain.id, "error", time.monotonic() - begun, None)
+            self._pass("local", str(error))
+            return None
+        used = use_of(reply, time.monotonic() - begun, threshold, chosen.slow_s)
+        self._wired.brains.use(brain.id, used.outcome, used.seconds, reply.mean_logprob)
+        if not used.answers:
+            self._pass("local", used.why)
+            return None
+        return self._said_by(brain, request, reply)
+
+    def _said_by(self, brain: Brain, request: Request, reply: Reply) -> Fresh:
+        """Keep the brain's answer as a trace, and return it."""
+        keep_answer(
+            self._wired,
+            by=of_brain(brain.id),
+            question=self.question,
+            answer=reply.text,
+            request=request,
+            reply=reply,
+            tenant=self._asked.tenant,
+            run_id=self._work.run.id,
+        )
+        hide = self._wired.redactor.text
+        steps = tuple(hide(line) for line in reply.reasoning.splitlines() if line.strip())
+        made = _Made("local", of_brain(brain.id).model, steps=steps)
+        return Fresh(hide(reply.text.strip()), sources=(f"{SOURCE}{brain.id}",), meta=to_json(made))
 
     def _models(self) -> tuple[ChatModel, ...]:
         asked = self._asked
@@ -186,7 +265,7 @@ class _Path:
             return said
         keep_answer(
             self._wired,
-            model=model.name,
+            by=configured(self._wired, model.name),
             question=self.question,
             answer=said.answer,
             request=request,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from atra.core.runs import Ending, Run
 from atra.distillation.curation import Agreement, Bounds, Curation
 from atra.distillation.data_set import Built, build
 from atra.distillation.duplicates import Evaluation
+from atra.distillation.policy import BRAIN
 from atra.distillation.screening import Screen, check_libraries
 from atra.distillation.tokens import Estimate, TokenizerFile
 from atra.distillation.traces import Origin, Trace, request_hash, working
@@ -39,7 +40,7 @@ NOTHING = "no trace may be learned from; `atra distill curate` says why"
 def keep_answer(
     wired: Wiring,
     *,
-    model: str,
+    by: Origin,
     question: str,
     answer: str,
     request: Request,
@@ -51,19 +52,15 @@ def keep_answer(
     """Keep a model's answer as a trace, without secrets, and return it.
 
     Args:
-        model: its name in the settings.
+        by: which model answered, and under which terms; see `configured` and `of_brain`. The rest is filled in.
         question: what was asked, without ATRA's own instructions.
         steps: the worked solution that was part of the answer, if there was one.
     """
-    known = wired.settings.models[model]
     reasoning, kind = working(reply, tuple(steps))
-    origin = Origin(
-        known.provider,
-        known.model,
+    origin = replace(
+        by,
         model_version=reply.model,
-        endpoint=endpoint_of(known.base_url),
-        terms=wired.settings.distill.terms.get(known.provider, ""),
-        request_hash=request_hash(request, known.model),
+        request_hash=request_hash(request, by.model),
         finish=reply.finish,
         refusal=reply.detail if reply.finish == "refusal" else "",
         input_tokens=reply.usage.input_tokens,
@@ -78,6 +75,18 @@ def keep_answer(
     trace = Trace(hide(question), hide(reasoning), hide(answer), kind, origin, permission)
     wired.traces.keep(trace)
     return trace
+
+
+def configured(wired: Wiring, model: str) -> Origin:
+    """Return who answers under this name of the settings."""
+    known = wired.settings.models[model]
+    terms = wired.settings.distill.terms.get(known.provider, "")
+    return Origin(known.provider, known.model, endpoint=endpoint_of(known.base_url), terms=terms)
+
+
+def of_brain(brain_id: str) -> Origin:
+    """Return who answers where a brain does; as shipped, nobody learns from that."""
+    return Origin("local", f"{BRAIN}{brain_id[:12]}")
 
 
 @dataclass(frozen=True)

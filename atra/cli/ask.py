@@ -40,7 +40,7 @@ def ask(
     model: Annotated[str, typer.Option(help="The model of atra.toml that is to answer.")] = "",
     budget_usd: Annotated[float | None, typer.Option(min=0, help="What the answer may cost, in US dollars.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Pass over what is kept, and keep the new answer.")] = False,
-    cloud: Annotated[bool, typer.Option("--cloud/--no-cloud", help="Whether models may be asked.")] = True,
+    cloud: Annotated[bool, typer.Option("--cloud/--no-cloud", help="Whether models of atra.toml may be asked.")] = True,
     tenant: Annotated[str, typer.Option(help="Whose question it is: only the same tenant shares its answer.")] = "",
     language: Annotated[str, typer.Option(help="The language of the answer.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -98,13 +98,16 @@ def revoke(
     run: Annotated[str | None, typer.Option(help="All that this run left.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Take traces back for good, and withdraw every data set that holds one of them."""
+    """Take traces back for good, and withdraw every data set and brain that holds one of them."""
     if not trace and provider is None and model is None and tenant is None and run is None:
         raise BadInput("say which traces: --trace, --provider, --model, --tenant or --run")
     with with_database() as wired:
+        from workers.brain import look_after  # the application is made from the wiring
+
         done = wired.traces.revoke(
             _reason(reason), ids=trace or (), provider=provider, model=model, tenant=tenant, run_id=run
         )
+        happened = look_after(wired)
     if as_json:
         print_json(to_json(done))
     else:
@@ -112,7 +115,13 @@ def revoke(
         for one in done.data_sets:
             out.print(f"  {one}")
         if done.data_sets:
-            out.print("Nothing may be learned from these any more; a model that was names them as its data set.")
+            out.print("Nothing may be learned from these any more.")
+        if done.brains:
+            out.print(f"{_many(len(done.brains), 'brain')} learned from them and may not serve any more:")
+        for one in done.brains:
+            out.print(f"  {one}")
+        if happened:
+            out.print(f"{happened[0].upper()}{plain(happened[1:])}.", soft_wrap=True)
     raise typer.Exit(0 if done.traces else 1)
 
 

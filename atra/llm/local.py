@@ -33,6 +33,15 @@ class LocalModel:
         self.model = model
         self._lock = RLock()
 
+    def load(self) -> None:
+        """Load it now.
+
+        Raises:
+            MissingPart: see `reply`.
+        """
+        with self._lock:
+            self._loaded  # noqa: B018
+
     def reply(self, request: Request, *, listener: Listener | None = None, attempts: int = 3) -> Reply:
         """Answer the conversation; see `ChatModel.reply`. It is tried once: another attempt would end alike.
 

@@ -5,10 +5,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from atra.llm.records import Reply
+
 Outcome = Literal["answered", "unsure", "empty", "truncated", "error", "slow"]
 """Of one question. `unsure` is no illness: then the next source is asked."""
 
 ILL: frozenset[Outcome] = frozenset({"empty", "truncated", "error", "slow"})
+
+
+@dataclass(frozen=True)
+class Use:
+    """How one question went.
+
+    Args:
+        answers: whether its answer is given; else the next source is asked, and `why` says why.
+    """
+
+    outcome: Outcome
+    seconds: float
+    answers: bool = False
+    why: str = ""
+
+
+def use_of(reply: Reply, seconds: float, threshold: float, slow_s: float) -> Use:
+    """Return how a question went whose reply is this, and whether it is sure enough to be given.
+
+    Args:
+        threshold: the least mean log-probability, see `atra.local_brain.confidence`.
+        slow_s: the seconds above which it was too slow; its answer is given all the same.
+    """
+    if reply.finish == "length":
+        return Use("truncated", seconds, why="its answer did not end")
+    if reply.finish != "stop" or not reply.text.strip():
+        return Use("empty", seconds, why="it gave no answer")
+    if reply.mean_logprob is None:
+        return Use("unsure", seconds, why="its server does not tell how sure it is")
+    if reply.mean_logprob < threshold:
+        return Use("unsure", seconds, why=f"it is not sure enough ({reply.mean_logprob:.3f}, not {threshold:.3f})")
+    return Use("slow" if seconds > slow_s else "answered", seconds, answers=True)
 
 
 @dataclass(frozen=True)

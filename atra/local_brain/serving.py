@@ -1,6 +1,7 @@
 """From a version to a model that answers: in this process, or by a server that has it or is told to load it.
 
-Nothing is sent or loaded before the model is asked. A server's name for a version is of the version alone, so one that
+In this process the weights are loaded at once, so that no answer's time holds that; a server is sent nothing before the
+model is asked. A server's name for a version is of the version alone, so one that
 still answers for another is told apart.
 """
 
@@ -35,12 +36,14 @@ def open_version(folder: Path, server: Server) -> ChatModel:
 
     Raises:
         BadInput: a server is to run it, and has no address.
-        MissingPart: the extra that its door needs is not installed.
+        MissingPart: a library is not installed, or the folder holds no model.
     """
     if server.kind == "process":
         from atra.llm.local import LocalModel
 
-        return LocalModel(NAME, str(folder))
+        model = LocalModel(NAME, str(folder))
+        model.load()
+        return model
     if not server.base_url.startswith(("http://", "https://")):
         raise BadInput(f"[brain] server = {server.kind} needs its base_url, which begins with http:// or https://")
     from atra.llm.adapters import adapted

@@ -59,7 +59,7 @@ class Asked:
         tenant, language: whose question it is, and in which language it is to be answered; see `Scope`.
         model: the configured model that is to answer, by its name; any where it is empty.
         budget_usd: what the answer may cost; None for what the settings say.
-        cloud: whether models may be asked at all.
+        cloud: whether models may be asked, but for one's own that was promoted.
         fresh: pass over the answers that are kept.
         context: texts of files that go with it, by their names.
     """

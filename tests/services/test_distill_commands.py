@@ -72,7 +72,7 @@ def test_from_permission_to_a_data_set_and_back(shell: Shell, wired: Wiring):
     assert (policy["rules"][0]["reason"], policy["traces"][1]["provider"]) == ("agreed in writing", "openai")
     assert (built["rows"], built["policy"], built["new"]) == (2, policy["version"], True)
     revoked = shell.told("policy", "revoke", "--model", "gpt-*", "--reason", "the contract ended")
-    assert revoked == {"traces": 1, "data_sets": [built["data_set"]]}
+    assert revoked == {"traces": 1, "data_sets": [built["data_set"]], "brains": []}
     code, said, _ = shell.atra("report", built["data_set"][:8])
     assert (code, "withdrawn" in said, "whole" in said) == (0, True, True)
 

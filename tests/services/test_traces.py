@@ -14,7 +14,7 @@ from atra.distillation.traces import Origin, Permission, Trace
 from atra.llm.records import Message, Reply, Request, Usage
 from atra.storage.traces import Revoked, TraceStore
 from atra.wiring import Wiring
-from workers.distillation import keep_answer
+from workers.distillation import configured, keep_answer
 from workers.own_work import endpoint_of
 
 ORIGIN = Origin("openai-compatible", "qwen3-8b", "qwen3-8b-2026", "http://127.0.0.1/v1", run_id="q1")
@@ -99,7 +99,7 @@ def test_an_answer_leaves_a_trace_without_secrets(wired: Wiring):
     reply = Reply("4", "stop", usage=Usage(10, 5), model="claude-x-1", cost_usd=0.25)
     kept = keep_answer(
         wired,
-        model="house",
+        by=configured(wired, "house"),
         question="Why is api_key=canary-word not working?",
         answer="Since password='canary-word' is wrong.",
         request=Request((Message("user", "…"),)),

@@ -8,6 +8,7 @@ from atra.core.errors import BadInput, MissingPart, ModelUnavailable
 from atra.llm.local import LocalModel
 from atra.llm.records import Message, Request
 from atra.local_brain.serving import Server, open_version
+from tests.unit.llm.tiny import make_tiny
 from tests.wires import Status, Turn, WireServer
 
 HELLO = Request((Message("user", "hi"),), max_output_tokens=12, logprobs=True, timeout_s=5.0)
@@ -21,12 +22,14 @@ def adapter(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_process_runs_a_folder(adapter: Path):
-    """Nothing is loaded before it is asked."""
-    model = open_version(adapter, Server())
+def test_a_process_runs_a_folder(tmp_path: Path, adapter: Path):
+    """It is loaded at once, so that a folder without a model is known before anybody asks."""
+    model = open_version(make_tiny(tmp_path, ["Hello"]), Server())
 
     assert isinstance(model, LocalModel)
-    assert model.model == str(adapter)
+    assert model.reply(HELLO).text == "Hello"
+    with pytest.raises(MissingPart, match="a model in"):
+        open_version(adapter, Server())
 
 
 @pytest.mark.parametrize("address", ["", "gpu-box:8000"])

@@ -1,0 +1,384 @@
+"""A candidate is compared, promoted, asked, watched and taken out of service again: all parts together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atra.cli.main import run as command_line
+from atra.core.errors import BadInput, MissingPart
+from atra.core.records import from_json, to_json
+from atra.core.runs import Run, new_id
+from atra.core.settings import BrainSettings, Settings, load_settings
+from atra.distillation.traces import HUMAN, Origin, Trace
+from atra.local_brain import versions
+from atra.local_brain.versions import Lineage
+from atra.orchestrator.answers import Answered, Asked
+from atra.storage.brains import Brain, Evaluation
+from atra.wiring import Wiring, use
+from tests.services.watching import eventually
+from tests.unit.llm.tiny import make_tiny
+from tests.unit.local_brain.test_versions import weights
+from tests.wires import Status, Step, Turn, WireServer
+from workers import ask as asking
+from workers.brain import answer, follow, judge, look_after, open_evaluation, promote, roll_back
+from workers.distillation import make_data_set
+from workers.owners import is_dead
+from workers.pipelines import ask as asking_plan
+from workers.task import run_step
+
+ITEMS = 40
+QUESTION = "what is 6 times 7"
+
+
+def write_set(folder: Path, items: int = ITEMS) -> Path:
+    rows = [{"question": f"what is 42 times 1 plus {number} minus {number}", "answer": "42"} for number in range(items)]
+    file = folder / "sums.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def model_folder(folder: Path, name: str) -> Path:
+    """Write what looks like a model; who runs it is a server here."""
+    made = folder / name
+    made.mkdir()
+    (made / "config.json").write_text(json.dumps({"name": name}))
+    (made / "model.safetensors").write_bytes(weights())
+    return made
+
+
+@pytest.fixture
+def wired(settings: Settings, tmp_path: Path) -> Wiring:
+    """An installation with an evaluation set and a data set of one trace."""
+    brain = BrainSettings(evaluation=(write_set(tmp_path),), timeout_s=10, window=10)
+    made = use(settings.model_copy(update={"brain": brain}))
+    origin = Origin(HUMAN, "somebody", source="human")
+    told = Trace("Why is the sky blue?", "Blue light is scattered more than red light is.", "It is.", "human", origin)
+    made.traces.keep(told)
+    return made
+
+
+def served_by(wired: Wiring, server: WireServer) -> Wiring:
+    known = {"server": "transformers", "base_url": server.url}
+    return use(wired.settings.model_copy(update={"brain": wired.settings.brain.model_copy(update=known)}))
+
+
+def candidate(wired: Wiring, model: Path, base: Path) -> Brain:
+    """Admit a model as a training does."""
+    built, known = make_data_set(wired, lambda count: None)
+    assert known is not None
+    lineage = Lineage(built.id, str(base), "main", "apache-2.0", training={"steps": 10})
+    return wired.brains.add(versions.admit(model, lineage, wired.brain_folder))
+
+
+@pytest.fixture
+def pair(wired: Wiring, tmp_path: Path) -> tuple[Brain, Path]:
+    """A candidate, and the base it was trained from."""
+    base = model_folder(tmp_path, "base")
+    return candidate(wired, model_folder(tmp_path, "model"), base), base
+
+
+def says(*, base: str = "7", other: str = "42", logprob: float = -0.1) -> Any:
+    """Return what a server does that runs both: the base says one thing, every version another."""
+
+    def step(body: dict[str, Any]) -> Step:
+        if Path(body["model"]).name == "base":
+            return Turn(base, reasoning="hm", logprobs=(-0.2,))
+        return Turn(other, reasoning="hm\nso", logprobs=(logprob,))
+
+    return step
+
+
+def evaluate(wired: Wiring, brain: Brain) -> tuple[Evaluation, Run]:
+    evaluation, run = open_evaluation(wired, brain.id)
+    run_step("answer", run.id, 0, answer)
+    run_step("judge", run.id, 0, judge)
+    return wired.brains.evaluation(evaluation.id), wired.runs.get(run.id)
+
+
+def ask(wired: Wiring, question: str = QUESTION, **more: Any) -> Answered:
+    run = wired.runs.open(new_id("q"), asking_plan(), to_json(Asked(question, **more)))
+    run_step("answer", run.id, 0, asking.answer)
+    [output] = wired.runs.outputs(run.id, "answer")
+    return from_json(Answered, output)
+
+
+@pytest.fixture
+def serving(wired: Wiring, pair: tuple[Brain, Path]) -> Iterator[tuple[Wiring, Brain, WireServer]]:
+    """A brain that the gate has passed and that serves, behind a server."""
+    with WireServer(says()) as server:
+        served = served_by(wired, server)
+        evaluate(served, pair[0])
+        assert promote(served, pair[0].id) == ""
+        server.requests.clear()
+        yield served, served.brains.get(pair[0].id), server
+
+
+def test_a_model_that_is_better_serves_and_answers(wired: Wiring, tmp_path: Path) -> None:
+    """With real weights in this process: compared with its base, promoted, asked, kept, and credited to itself."""
+    base = make_tiny(tmp_path / "base", ["<think>\nhm\n</think>\n\n", "7"])
+    brain = candidate(wired, make_tiny(tmp_path / "model", ["<think>\nhm\n</think>\n\n", "42"]), base)
+    evaluation, run = evaluate(wired, brain)
+    assert evaluation.verdict is not None
+    assert (run.outcome, evaluation.verdict.promote, evaluation.contaminated) == ("better", True, 0), run.reason
+    said = wired.brains.answers(evaluation.id)
+    assert [len(said[side, "target"]) for side in ("candidate", "present")] == [ITEMS, ITEMS]
+    assert ask(wired).passed[0] == "local: no model was promoted here"
+    assert promote(wired, brain.id[:9]) == ""
+    assert versions.serving(wired.brain_folder) == brain.id
+    found = ask(wired)
+    assert (found.source, found.answer, found.price_usd) == ("local", "42", 0.0)
+    assert (found.made_by, found.steps) == (f"atra-brain/{brain.id[:12]}", ("hm",))
+    again = ask(wired)
+    assert (again.source, again.made_by) == ("cache", found.made_by)
+    [trace] = [one for one in wired.traces.all() if one.prompt == QUESTION]
+    assert (trace.origin.provider, trace.origin.model, trace.kind) == ("local", found.made_by, "raw")
+    assert not trace.permission.allowed
+    assert wired.brains.uses(brain.id, 10) == ["answered"]
+
+
+def test_an_equal_model_does_not_serve(wired: Wiring, pair: tuple[Brain, Path]) -> None:
+    """The gate's word is kept, promotion refuses and says why; a reason overrides it, and is kept."""
+    brain, _ = pair
+    with WireServer(says(base="42")) as server:
+        served = served_by(wired, server)
+        evaluation, run = evaluate(served, brain)
+        assert run.outcome == "not_better"
+        assert "significance" in (run.reason or "")
+        assert served.brains.get(brain.id).state == "refused"
+        assert "has not passed" in promote(served, brain.id)
+        assert served.brains.serving() == ""
+        asked = len(server.requests)
+        assert evaluate(served, brain)[0] == evaluation
+        assert len(server.requests) == asked
+        assert promote(served, brain.id, override="for the demonstration") == ""
+    assert [(one.kind, one.why) for one in served.brains.changes()] == [("override", "for the demonstration")]
+
+
+def test_an_evaluation_that_was_killed_goes_on_where_it_was(
+    wired: Wiring, pair: tuple[Brain, Path], tmp_path: Path
+) -> None:
+    """No item is asked twice but the one that was under way."""
+    brain, _ = pair
+    with WireServer(says()) as server:
+        served = served_by(wired, server)
+        lines = [
+            f"[brain]\nserver = 'transformers'\nbase_url = '{server.url}'",
+            f"evaluation = ['{tmp_path}/sums.jsonl']",
+        ]
+        (tmp_path / "atra.toml").write_text("\n".join([*lines, "timeout_s = 10", "window = 10"]))
+        assert served.settings.database_url is not None
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ATRA_")} | {
+            "ATRA_CONFIG": str(tmp_path / "atra.toml"),
+            "ATRA_HOME": str(served.settings.home),
+            "ATRA_DATABASE_URL": served.settings.database_url.get_secret_value(),
+            "ATRA_REDIS_URL": served.settings.redis_url.get_secret_value(),  # type: ignore[union-attr]
+        }
+        command = (sys.executable, "-m", "atra", "brain", "evaluate", brain.id)
+        with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL) as evaluating:
+            eventually(lambda: len(server.requests) > 20)
+            evaluating.send_signal(signal.SIGKILL)
+        [run] = served.runs.recent(1)
+        assert run.state == "open"
+        served.runs.forfeit(is_dead)
+        run_step("answer", run.id, 0, answer)
+        run_step("judge", run.id, 0, judge)
+        assert served.runs.get(run.id).outcome == "better"
+        assert 2 * ITEMS + 4 <= len(server.requests) <= 2 * ITEMS + 6  # four to see that both are there
+
+
+def test_sets_that_were_changed_are_other_sets(wired: Wiring, pair: tuple[Brain, Path], tmp_path: Path) -> None:
+    """What was begun on the old ones ends with an error, and what is begun now is another try."""
+    with WireServer(says()) as server:
+        served = served_by(wired, server)
+        _, run = open_evaluation(served, pair[0].id)
+        write_set(tmp_path, ITEMS + 1)
+        with pytest.raises(BadInput, match="were changed"):
+            run_step("answer", run.id, 0, answer)
+        assert (served.runs.get(run.id).outcome, server.requests) == ("error", [])
+        assert evaluate(served, pair[0])[0].tries == 0
+
+
+def test_items_that_it_learned_from_are_counted(wired: Wiring, tmp_path: Path) -> None:
+    """Also where what it was trained from learned them; a data set that is not here is not taken for clean."""
+    [file] = wired.settings.brain.evaluation
+    file.rename(tmp_path / "elsewhere")  # so that curation does not hold it out
+    copied = "what is 42 times 1 plus 3 minus 3"
+    wired.traces.keep(
+        Trace(copied, "so it is", "it is 42 of course", "human", Origin(HUMAN, "somebody", source="human"))
+    )
+    bare = use(wired.settings.model_copy(update={"brain": BrainSettings()}))
+    parent = candidate(bare, model_folder(tmp_path, "model"), model_folder(tmp_path, "base"))
+    (tmp_path / "elsewhere").rename(file)
+    with WireServer(says()) as server:
+        served = served_by(wired, server)
+        child = candidate(served, model_folder(tmp_path, "child"), Path(parent.path))
+        evaluation, run = evaluate(served, child)
+        assert (evaluation.contaminated, run.outcome) == (1, "not_better")
+        assert "contamination: 1 evaluation items" in (run.reason or "")
+        (Path(served.data_sets.find(parent.lineage.data_set)[0].path) / "rows.jsonl").write_text("")
+        write_set(tmp_path, ITEMS + 1)
+        with pytest.raises(MissingPart, match="to look for evaluation items"):
+            evaluate(served, child)
+
+
+def test_without_a_base_nothing_is_the_opponent_only_if_that_is_wished(wired: Wiring, tmp_path: Path) -> None:
+    """Better than nothing is nearly anything: that is said on purpose."""
+    brain = candidate(wired, model_folder(tmp_path, "model"), Path("hub/name"))
+    with WireServer(says()) as server:
+        served = served_by(wired, server)
+        with pytest.raises(BadInput, match="no folder with a model: hub/name"):
+            open_evaluation(served, brain.id)
+        first = served.settings.brain.model_copy(update={"first": "nothing"})
+        wished = use(served.settings.model_copy(update={"brain": first}))
+        evaluation, run = evaluate(wished, brain)
+        assert (evaluation.against, run.outcome) == ("", "better")
+        assert "has not passed" in promote(use(served.settings), brain.id)
+        assert promote(use(wished.settings), brain.id) == ""
+        with pytest.raises(BadInput, match="serves already"):
+            open_evaluation(wished, brain.id)
+        assert promote(wished, brain.id) == "it serves already"
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"model": "cheap"}, "another model is to answer"),
+        ({"context": {"a.md": "b"}}, "it answers questions alone"),
+        ({"language": "de"}, "it answers questions alone"),
+        ({"question": "what is the latest version of Kestrel?"}, "changes from day to day"),
+    ],
+)
+def test_the_brain_is_passed_over_where_it_cannot_know(serving: Any, more: dict[str, Any], why: str) -> None:
+    wired, _, server = serving
+    assert any(one.startswith("local: ") and why in one for one in ask(wired, **more).passed)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("step", "outcome", "why"),
+    [
+        (Turn("43", logprobs=(-0.2,)), "unsure", "not sure enough (-0.200, not -0.100)"),
+        (Turn("43"), "unsure", "does not tell how sure"),
+        (Turn("", reasoning="hm", logprobs=(-0.01,)), "empty", "it gave no answer"),
+        (Turn("4", finish="length", logprobs=(-0.01,)), "truncated", "did not end"),
+        (Status(500), "error", "status 500"),
+    ],
+)
+def test_what_is_not_sure_or_not_well_is_passed_on_and_counted(
+    serving: Any, monkeypatch: pytest.MonkeyPatch, step: Step, outcome: str, why: str
+) -> None:
+    wired, brain, server = serving
+    monkeypatch.setattr(server, "_steps", lambda body: step)
+    found = ask(wired)
+    assert found.source == "none"
+    assert any(one.startswith("local: ") and why in one for one in found.passed)
+    assert wired.brains.uses(brain.id, 5) == [outcome]
+
+
+def test_a_brain_that_is_ill_is_taken_out_with_its_answers(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By beat, from what it did; a brain that is well is left alone."""
+    wired, brain, server = serving
+    assert ask(wired).source == "local"
+    assert look_after(wired) == ""
+    assert ask(wired).source == "cache"
+    monkeypatch.setattr(server, "_steps", lambda body: Status(500))
+    for number in range(10, 19):
+        ask(wired, f"what is {number} times 7")
+    assert "9 went ill (9 error)" in look_after(wired)
+    assert (wired.brains.serving(), wired.brains.get(brain.id).state) == ("", "refused")
+    assert versions.serving(wired.brain_folder) == ""
+    assert ask(wired).source == "none"
+    assert look_after(wired) == ""
+
+
+def test_a_brain_of_a_revoked_source_serves_no_longer(
+    serving: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command that revokes names it, and takes it out of service."""
+    wired, brain, _ = serving
+    as_a_user(wired, monkeypatch)
+    assert command_line(["distill", "policy", "revoke", "--provider", "human", "--reason", "taken back"]) == 0
+    told = capsys.readouterr().out
+    assert brain.id in told
+    assert "taken out of service" in told
+    assert wired.brains.serving() == ""
+    with pytest.raises(BadInput, match="a trace it holds was revoked"):
+        promote(wired, brain.id, override="all the same, please")
+
+
+def test_a_process_that_dies_between_database_and_link_leaves_no_doubt(
+    wired: Wiring, pair: tuple[Brain, Path], tmp_path: Path
+) -> None:
+    """The database says who serves; whoever looks next mends the link."""
+    brain, _ = pair
+    died = (
+        "import os, signal; from atra.wiring import wiring; from atra.local_brain import versions;"
+        " from workers.brain import promote;"
+        " versions.serve = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        f" promote(wiring(), {brain.id!r}, override='to die on the way')"
+    )
+    assert wired.settings.database_url is not None
+    environment = {**os.environ, "ATRA_CONFIG": os.devnull, "ATRA_HOME": str(wired.settings.home),
+                   "ATRA_DATABASE_URL": wired.settings.database_url.get_secret_value()}  # fmt: skip
+    assert subprocess.run([sys.executable, "-c", died], env=environment, check=False).returncode == -signal.SIGKILL
+    assert (wired.brains.serving(), versions.serving(wired.brain_folder)) == (brain.id, "")
+    assert look_after(wired) == "the link was mended"
+    assert versions.serving(wired.brain_folder) == brain.id
+    assert not follow(wired)
+    assert roll_back(wired, "no longer wanted") == (brain.id, "")
+    assert roll_back(wired, "no longer wanted") is None
+
+
+def as_a_user(wired: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment name what this wiring has."""
+    settings, brain = wired.settings, wired.settings.brain
+    file = settings.home / "atra.toml"
+    sets = ", ".join(f"'{one}'" for one in brain.evaluation)
+    server = f"server = '{brain.server}'\nbase_url = '{brain.base_url}'\n" if brain.base_url else ""
+    file.write_text(f"[brain]\nevaluation = [{sets}]\n{server}window = 10\n")
+    monkeypatch.setenv("ATRA_CONFIG", str(file))
+    monkeypatch.setenv("ATRA_HOME", str(settings.home))
+    monkeypatch.setenv("ATRA_DATABASE_URL", settings.database_url.get_secret_value())  # type: ignore[union-attr]
+    monkeypatch.setenv("ATRA_REDIS_URL", settings.redis_url.get_secret_value())  # type: ignore[union-attr]
+    load_settings.cache_clear()
+
+
+def test_the_commands_show_and_do_it(
+    wired: Wiring, pair: tuple[Brain, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a candidate to the one that serves and back, as a person and as a program reads it."""
+    brain, _ = pair
+
+    def atra(*arguments: str) -> tuple[int, str]:
+        code = command_line(["brain", *arguments])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    with WireServer(says()) as server:
+        as_a_user(served_by(wired, server), monkeypatch)
+        assert atra("promote", brain.id)[0] == 1
+        code, told = atra("evaluate", brain.id[:8])
+        assert code == 0
+        assert f"{ITEMS} gained, 0 lost" in told
+        assert "may serve: `atra brain promote`" in told
+        code, told = atra("promote", brain.id[:8], "--json")
+        assert (code, json.loads(told)["promoted"]) == (0, True)
+        code, told = atra("list")
+        assert "better, +1.000" in told
+        assert "serving" in told
+        listed = json.loads(atra("list", "--json")[1])
+        assert (listed["link"], listed["brains"][0]["state"]) == (brain.id, "serving")
+        assert listed["brains"][0]["evaluations"][0]["verdict"]["promote"]
+        code, told = atra("rollback", "--reason", "no longer wanted")
+        assert (code, "none serves" in told) == (0, True)
+        assert atra("rollback", "--reason", "no longer wanted")[0] == 1
+        for wrong in (("promote", "nobody"), ("promote", brain.id, "--override", "so"), ("evaluate", "")):
+            assert atra(*wrong)[0] == 2
+    load_settings.cache_clear()
