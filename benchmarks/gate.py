@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     single = [once(items, gain, given.repeats, given.seed) for items in SIZES for gain in GAINS]
-    year = [many(items, max(20, given.repeats // 20), given.seed) for items in SIZES[:2]]
+    year = [many(items, max(20, given.repeats // 2), given.seed) for items in SIZES[:2]]
     show = console()
     for title, rows in (("one candidate: share promoted", single), ("52 equal candidates: any promoted", year)):
         shown = [
