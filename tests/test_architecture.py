@@ -71,6 +71,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sentence_transformers": ("atra.llm",),
     "sqlalchemy": ("atra.storage", "atra.wiring", "migrations", "atra.sandbox.alembic_inside"),
     "structlog": ("atra.core.logs", "atra.wiring", "atra.cli", "atra.integrations", "workers"),
+    "threadpoolctl": ("atra.llm",),
     "tokenizers": ("atra.llm", "atra.distillation.tokens"),
     "torch": ("atra.llm.local", "atra.local_brain"),
     "transformers": ("atra.llm.local", "atra.local_brain"),

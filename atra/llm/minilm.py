@@ -105,6 +105,7 @@ class _Model:
         try:
             import numpy as np
             from safetensors.numpy import load_file
+            from threadpoolctl import ThreadpoolController
             from tokenizers import Tokenizer
         except ImportError as error:
             raise MissingPart(f"the package {error.name} (`pip install 'atra[cache]'`)") from error
@@ -114,6 +115,8 @@ class _Model:
             self._tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # whatever parser the broken file met first
             raise MissingPart(f"an embedding model in {folder}: {' '.join(str(error).split())[:300]}") from error
+        # These products are small, and workers are processes: threads of each would wait for one another's cores.
+        ThreadpoolController().select(internal_api="openblas").limit(limits=1)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MOST_TOKENS)
         self._heads = int(known["num_attention_heads"])

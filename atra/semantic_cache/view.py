@@ -126,6 +126,7 @@ class _Shard:
         self._most_flat, self._poll_s, self._kept = flat, poll_s, kept
         self._lock, self._busy = Lock(), Lock()
         self._tail = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
+        self._in_tail: set[int] = set()  # for looking for an id in the list costs as much as searching it
         self._graph: Any = None
         self._in_graph: Any = _sorted_ids(())
         self._dead: set[int] = set()  # in the graph, but gone or written again since
@@ -175,7 +176,7 @@ class _Shard:
                 return
             last = {row.id: row for row in news}  # the newest of an id comes last
             ids = np.array(list(last), dtype=np.int64)
-            self._tail.remove_ids(ids)
+            self._out_of_tail(last.keys() & self._in_tail)
             self._dead.update(int(one) for one in ids[_within(ids, self._in_graph)])
             if self._touched is not None:
                 self._touched.update(last)
@@ -189,6 +190,14 @@ class _Shard:
                 vectors = np.frombuffer(b"".join(row.vector or b"" for row in kept), dtype="<f4")
                 where = np.array([row.id for row in kept], dtype=np.int64)
                 self._tail.add_with_ids(vectors.reshape(len(kept), self._dim).astype(np.float32), where)
+                self._in_tail.update(row.id for row in kept)
+
+    def _out_of_tail(self, ids: set[int]) -> None:
+        import numpy as np
+
+        if ids:
+            self._tail.remove_ids(np.fromiter(ids, dtype=np.int64, count=len(ids)))
+            self._in_tail -= ids
 
     def _work(self) -> None:
         try:
@@ -245,7 +254,7 @@ class _Shard:
     def _forget(self) -> None:
         faiss = _faiss()
         with self._lock:
-            self._tail = faiss.IndexIDMap2(faiss.IndexFlatIP(self._dim))
+            self._tail, self._in_tail = faiss.IndexIDMap2(faiss.IndexFlatIP(self._dim)), set()
             self._graph, self._in_graph, self._dead, self._seen = None, _sorted_ids(()), set(), {}
             self._cursor = 0
 
@@ -271,8 +280,7 @@ class _Shard:
         with self._lock:
             touched, self._touched = self._touched or set(), None
             self._graph, self._in_graph = built, _sorted_ids(_ids(built))
-            moved = np.array([one for one in ids if int(one) not in touched], dtype=np.int64)
-            self._tail.remove_ids(moved)
+            self._out_of_tail(set(ids.tolist()) & self._in_tail - touched)
             held = {int(one) for one in touched if _within(np.array([one]), self._in_graph)[0]}
             self._dead = dead | held
             cursor = self._cursor

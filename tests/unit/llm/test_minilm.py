@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController
 
 from atra.core.errors import MissingPart
 from atra.llm.minilm import MiniLM
@@ -101,3 +102,9 @@ def test_a_missing_package_is_a_missing_part(monkeypatch: pytest.MonkeyPatch):
 
     with pytest.raises(MissingPart, match=r"tokenizers.*atra\[cache\]"):
         MiniLM().embed(["x"])
+
+
+def test_it_keeps_to_one_core(minilm: MiniLM):
+    """Threads for such small products wait for one another: where all cores are busy, for a third of a second."""
+    minilm.embed(["one"])
+    assert {one["num_threads"] for one in ThreadpoolController().info() if one["internal_api"] == "openblas"} == {1}
