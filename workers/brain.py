@@ -1,6 +1,6 @@
 """The brain: a candidate is compared with what serves, what serves is watched, and the link on the disk follows.
 
-`answer` asks both every item, shard by shard; `judge` lets the gate decide. Every answer is kept at once, so that an
+`compare` asks both every item, shard by shard; `judge` lets the gate decide. Every answer is kept at once, so that an
 evaluation that was broken off goes on where it was, in another run too.
 """
 
@@ -93,14 +93,14 @@ def opponent(wired: Wiring, candidate: Brain) -> str:
     return base
 
 
-def answer(work: Work) -> tuple[Asked, None]:
+def compare(work: Work) -> tuple[Asked, None]:
     """Ask the candidate and what serves the items of one shard, in turns, so that both bear the same load."""
     wired, chosen = work.wired, work.wired.settings.brain
     evaluation = wired.brains.evaluation(work.given(Compared).evaluation)
     if evaluation.verdict is not None:
         return Asked(0, 0), None
     sets = _pinned(wired, evaluation)
-    shards = sum(step.name == "answer" for step in wired.runs.steps(work.run.id))
+    shards = sum(step.name == "compare" for step in wired.runs.steps(work.run.id))
     mine = [(one.name, item) for one in sets for item in one.items][work.claim.shard :: shards]
     kept = {
         (side, name, said.item)
@@ -176,6 +176,8 @@ def promote(wired: Wiring, brain_id: str, *, override: str = "") -> str:
     versions.version(wired.brain_folder, found.id)
     if found.id == serving:
         return "it serves already"
+    if not override and found.state == "refused" and found.served_at is not None:
+        return f"it was taken out of service ({found.why}); --override gives it another try"
     passed = _passed(wired, found, serving)
     if not override and passed is None:
         return "the gate has not passed it against what serves now: `atra brain evaluate`"
@@ -297,6 +299,6 @@ def _passed(wired: Wiring, found: Brain, serving: str) -> Evaluation | None:
 
 
 TASKS = {
-    "answer": step_task(app, BRAIN, "answer", answer),
+    "compare": step_task(app, BRAIN, "compare", compare),
     "judge": step_task(app, BRAIN, "judge", judge, soft_time_limit=600, time_limit=660),
 }

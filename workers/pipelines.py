@@ -9,7 +9,7 @@
     ask           answer
     distill       gather -> build
     precache      predict -> answer
-    brain         answer x shards -> judge
+    brain         compare x shards -> judge
 
 A plan is written to the database when a run is opened; the canvas is made from it whenever the run is sent, the first
 time or again. Messages carry the run's id and the shard's number, nothing else.
@@ -77,7 +77,7 @@ def distill() -> Plan:
 
 def brain(shards: int) -> Plan:
     """Return the plan that compares a candidate with the brain that serves; each shard asks both its items."""
-    return Plan(BRAIN, (("answer", shards), ("judge", 1)))
+    return Plan(BRAIN, (("compare", shards), ("judge", 1)))
 
 
 def watch() -> Plan:

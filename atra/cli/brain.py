@@ -118,16 +118,16 @@ def rollback(
 
 def _carried_out(wired: Wiring, which: str, *, quiet: bool) -> tuple[Evaluation, Run]:
     """Open the evaluation and do its steps here; where this process is killed, a worker goes on."""
-    from workers.brain import answer, judge, open_evaluation  # the application is made from the wiring
+    from workers.brain import compare, judge, open_evaluation  # the application is made from the wiring
     from workers.owners import this_process
     from workers.task import run_step
 
     evaluation, run = open_evaluation(wired, which)
-    shards = sum(step.name == "answer" for step in wired.runs.steps(run.id))
+    shards = sum(step.name == "compare" for step in wired.runs.steps(run.id))
     try:
         with nullcontext() if quiet else err.status("asking both every item") as status:
             for shard in range(shards):
-                run_step("answer", run.id, shard, answer)
+                run_step("compare", run.id, shard, compare)
                 if status is not None:
                     status.update(f"asked both {(shard + 1) / shards:.0%} of the items")
             run_step("judge", run.id, 0, judge)

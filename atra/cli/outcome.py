@@ -31,6 +31,8 @@ EXIT_CODES = {
     **{"delivered": 0, "undelivered": 1},
     **{"answered": 0, "no_answer": 1},  # a question
     **{"built": 0, "nothing_new": 0, "nothing_to_learn": 1},  # a data set
+    **{"nothing": 1},  # no question that the news may raise
+    **{"better": 0, "not_better": 1},  # a brain against the one that serves
     **{"decided": 0, "no_consensus": 1, "expired": 1},  # a war-room
 }
 """By how a run ended."""
@@ -229,6 +231,8 @@ def _asked_for(output: dict[str, Any]) -> str:
 def _heard(output: dict[str, Any]) -> str:
     if "excused" in output:
         return str(output["excused"])
+    if "unanswered" in output:  # questions before they are asked
+        return f"{output['answered']} answered, {output['unanswered']} not"
     said = output["skipped"] or output["abstained"] or "voted"
     return f"{output['expert']}: {said}{', late' if output['late'] else ''}"[:200]
 
@@ -258,6 +262,8 @@ def _verified(output: dict[str, Any]) -> str:
 
 
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
+    "compare": lambda output: f"{output['new']} answers to {output['items']} items",
+    "predict": lambda output: f"{len(output['planned'])} of {output['candidates']} questions",
     "gather": lambda output: f"{output['repairs']} repairs, {output['rooms']} rooms; {output['revoked']} taken back",
     "build": lambda output: f"{output['rows']} of {output['traces']} traces",
     "reproduce": _reproduced,

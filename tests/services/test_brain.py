@@ -27,7 +27,7 @@ from tests.unit.llm.tiny import make_tiny
 from tests.unit.local_brain.test_versions import weights
 from tests.wires import Status, Step, Turn, WireServer
 from workers import ask as asking
-from workers.brain import answer, follow, judge, look_after, open_evaluation, promote, roll_back
+from workers.brain import compare, follow, judge, look_after, open_evaluation, promote, roll_back
 from workers.distillation import make_data_set
 from workers.owners import is_dead
 from workers.pipelines import ask as asking_plan
@@ -97,7 +97,7 @@ def says(*, base: str = "7", other: str = "42", logprob: float = -0.1) -> Any:
 
 def evaluate(wired: Wiring, brain: Brain) -> tuple[Evaluation, Run]:
     evaluation, run = open_evaluation(wired, brain.id)
-    run_step("answer", run.id, 0, answer)
+    run_step("compare", run.id, 0, compare)
     run_step("judge", run.id, 0, judge)
     return wired.brains.evaluation(evaluation.id), wired.runs.get(run.id)
 
@@ -187,7 +187,7 @@ def test_an_evaluation_that_was_killed_goes_on_where_it_was(
         [run] = served.runs.recent(1)
         assert run.state == "open"
         served.runs.forfeit(is_dead)
-        run_step("answer", run.id, 0, answer)
+        run_step("compare", run.id, 0, compare)
         run_step("judge", run.id, 0, judge)
         assert served.runs.get(run.id).outcome == "better"
         assert 2 * ITEMS + 4 <= len(server.requests) <= 2 * ITEMS + 6  # four to see that both are there
@@ -200,7 +200,7 @@ def test_sets_that_were_changed_are_other_sets(wired: Wiring, pair: tuple[Brain,
         _, run = open_evaluation(served, pair[0].id)
         write_set(tmp_path, ITEMS + 1)
         with pytest.raises(BadInput, match="were changed"):
-            run_step("answer", run.id, 0, answer)
+            run_step("compare", run.id, 0, compare)
         assert (served.runs.get(run.id).outcome, server.requests) == ("error", [])
         assert evaluate(served, pair[0])[0].tries == 0
 
@@ -296,6 +296,7 @@ def test_a_brain_that_is_ill_is_taken_out_with_its_answers(serving: Any, monkeyp
     assert versions.serving(wired.brain_folder) == ""
     assert ask(wired).source == "none"
     assert look_after(wired) == ""
+    assert "it was taken out of service (of its last 10" in promote(wired, brain.id)
 
 
 def test_a_brain_of_a_revoked_source_serves_no_longer(
@@ -374,6 +375,9 @@ def test_the_commands_show_and_do_it(
         assert "better, +1.000" in told
         assert "serving" in told
         listed = json.loads(atra("list", "--json")[1])
+        run_id = wired.runs.recent(1)[0].id
+        code = command_line(["show", run_id])
+        assert (code, f"{2 * ITEMS} answers to {ITEMS} items" in capsys.readouterr().out) == (0, True)
         assert (listed["link"], listed["brains"][0]["state"]) == (brain.id, "serving")
         assert listed["brains"][0]["evaluations"][0]["verdict"]["promote"]
         code, told = atra("rollback", "--reason", "no longer wanted")

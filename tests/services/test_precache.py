@@ -249,3 +249,5 @@ def test_the_commands_run_and_report(capsys: pytest.CaptureFixture[str]) -> None
     assert sum(one["predicted"] for one in json.loads(listed)) == ran["answered"]
     assert "predicted" in said(capsys, "report")[1]
     assert said(capsys, "run")[0] in {0, 1}
+    assert command_line(["show", ran["run_id"]]) == 0
+    assert f"{ran['answered']} answered" in capsys.readouterr().out

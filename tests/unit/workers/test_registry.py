@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 TASKS = {
     "delivery.deliver", "distill.build", "distill.gather", "distill.start",
-    "ask.answer", "brain.answer", "brain.judge", "brain.watch", "cache.judge", "cache.tidy", "precache.answer",
+    "ask.answer", "brain.compare", "brain.judge", "brain.watch", "cache.judge", "cache.tidy", "precache.answer",
     "precache.hourly", "precache.predict",
     "author.commit", "author.plan", "author.verify", "author.write",
     "migrate_target.commit", "migrate_target.draft", "migrate_target.rehearse", "migrate_target.revise",
