@@ -6,7 +6,8 @@ It talks JSON over the two descriptors named by ATRA_REQUEST_FD and ATRA_RESULT_
 Processes. The *keeper* is the box's first process. It holds the descriptors, imports pytest and nothing of the project,
 and forks. For a report it forks a child that runs the tests, and another one for the rest when that child dies or hangs
 in C. As a workshop it forks the *collector*, which imports the project and collects the tests once; the collector forks
-a child per candidate, in which the changed functions get their new code objects. A candidate that changes more than the
+a child per candidate, in which the changed functions get their new code objects; before that many candidates are glanced
+at in one child, as long as none of them leaves anything behind there. A candidate that changes more than the
 bodies of functions that nothing called while the tests were collected is run by a child of the keeper, which imports
 the project afresh. After each candidate its processes are killed and the files that it changed in the tree, in /tmp and
 in /dev/shm are put back.
@@ -40,6 +41,7 @@ import json
 import math
 import operator
 import os
+import pickle
 import re
 import select
 import shlex
@@ -967,6 +969,23 @@ def key_of(code: types.CodeType) -> Key:
     return os.path.realpath(code.co_filename), code.co_firstlineno, code.co_name
 
 
+class OwnNames:
+    """A name space without what Python itself writes there."""
+
+    def __init__(self, names: Any) -> None:
+        self._names = names
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._names if not DUNDER.match(name))
+
+    def values(self) -> list[Any]:
+        """Return the values in the order of the names."""
+        return [value for name, value in self._names.items() if not DUNDER.match(name)]
+
+
+DUNDER = re.compile(r"__(?!init__|call__|eq__|hash__)\w+__$|@py")
+
+
 class Live:
     """The repository's functions in this process, and which of their code ran while the tests were collected."""
 
@@ -1000,6 +1019,22 @@ class Live:
         for thing in gc.get_objects():
             if type(thing) is types.FunctionType and self._suite.owns(thing.__code__.co_filename):
                 self._functions.setdefault(key_of(thing.__code__), []).append(thing)
+
+    def functions(self) -> list[types.FunctionType]:
+        """Return the live functions."""
+        return [function for found in self._functions.values() for function in found]
+
+    def spaces(self) -> list[Any]:
+        """Return the name spaces of the repository's modules and of the classes defined there."""
+        modules = [
+            module
+            for module in list(sys.modules.values())
+            if isinstance(getattr(module, "__file__", None), str) and self._suite.owns(module.__file__ or "")
+        ]
+        known = {module.__name__ for module in modules}
+        values = [value for module in modules for value in vars(module).values()]
+        classes = [value for value in values if isinstance(value, type) and value.__module__ in known]
+        return [OwnNames(vars(thing)) for thing in (*modules, *dict.fromkeys(classes))]
 
     def swaps(self, path: str, pieces: Pieces, edits: list[tuple[int, int, str]]) -> list[Swap]:
         """Return the functions that the edits change, each with its new code.
@@ -1158,6 +1193,7 @@ class Pieces:
 # ---- candidates ------------------------------------------------------------------------------------------------------
 
 FLOOR_S = 0.05
+GLANCES = 20  # so often a glance at many candidates may tell little, before no more is taken
 IMPORT_S = 20.0
 GREEN = ("passed", "skipped", "xfailed", "xpassed")
 MEASURED_S = 10.0
@@ -1221,11 +1257,61 @@ def end_at_first_failure(item: Any) -> None:
         return
 
 
+COMPUTING = (  # audit events of code that changes nothing outside its own objects
+    *("object.", "code.", "function.", "compile", "exec", "builtins.id", "sys._get", "sys._current", "gc."),
+    *("marshal.", "pickle.", "array.", "time.sleep", "sys.unraisablehook"),
+)
+STATE_BYTES = 1 << 16
+PLAIN = (type(None), bool, int, float, complex, str, bytes, re.Pattern, type, types.ModuleType, property)
+CODE = (types.FunctionType, types.BuiltinFunctionType, staticmethod, classmethod, types.MethodDescriptorType)
+
+
+class Remains:
+    """What code may leave behind in a process: the project's names, and the values that they and its tests hold.
+
+    Not looked at: attributes of foreign modules, but random's state; the interpreter's settings, but its recursion
+    limit and search path.
+    """
+
+    def __init__(self, live: Optional[Live], calls: Iterable[Any]) -> None:
+        self._spaces: list[Any] = [] if live is None else live.spaces()
+        self._functions = [] if live is None else live.functions()
+        self._calls = [(call.args, call.keywords) for call in calls]
+
+    def look(self) -> Optional[tuple[Any, ...]]:
+        """Return the state as a value to compare; None where it cannot be seen."""
+        names = [(tuple(space), tuple(map(id, space.values()))) for space in self._spaces]
+        held: list[Any] = [value for space in self._spaces for value in space.values()]
+        held += [value for function in self._functions for value in function.__defaults__ or ()]
+        held += [value for function in self._functions for value in (function.__kwdefaults__ or {}).values()]
+        held += [function.__dict__ for function in self._functions if function.__dict__]
+        try:
+            held += [cell.cell_contents for function in self._functions for cell in function.__closure__ or ()]
+            counts = [tuple(value.cache_info()) for value in held if hasattr(type(value), "cache_info")]
+            kept = [value for value in held if not isinstance(value, (*PLAIN, *CODE)) and not self._opaque(value)]
+            state = pickle.dumps((kept, self._calls, counts), protocol=4)
+        except Exception:  # code of the project's own may be asked here
+            return None
+        random = sys.modules.get("random")
+        numbers = hash(random.getstate()) if random is not None else 0
+        return names, state, numbers, sys.getrecursionlimit(), tuple(sys.path)
+
+    @staticmethod
+    def _opaque(value: Any) -> bool:
+        """Tell whether a value holds nothing that calls of the code could change."""
+        kind = type(value)
+        return hasattr(kind, "cache_info") or kind.__module__ in (
+            "typing",
+            "_pytest.mark.structures",
+            "_pytest.fixtures",
+        )
+
+
 class Bench:
     """Runs a candidate's tests in the process that it is, and says its verdict."""
 
-    def __init__(self, plugin: Plugin, session: Any, machinery: Machinery) -> None:
-        self._plugin, self._machinery = plugin, machinery
+    def __init__(self, plugin: Plugin, session: Any, machinery: Machinery, live: Optional[Live] = None) -> None:
+        self._plugin, self._machinery, self._live = plugin, machinery, live
         self._items = {item.nodeid: item for item in session.items}
         self._codes = self._code_of_tests()
         self._sentinels: dict[str, Any] = {}
@@ -1248,6 +1334,48 @@ class Bench:
         Most candidates end here, in a fifth of the time. The verdict "open" means that `judge` is to look, afresh.
         """
         silence()
+        voice.say(self._called(plan, scale, voice))
+
+    def glance_all(self, plan: Message, scale: float, waiting: list[tuple[int, list[Swap]]], voice: Voice) -> None:
+        """Do the same for many candidates in this one process, as long as none leaves anything behind.
+
+        Each is named by its number when its verdict is known. One that does more than compute is said to be `dirty`,
+        before it has done so, and is the last; the last as well is one that leaves other values than it found.
+        """
+        silence()
+        state = self._remains.look()
+        at = waiting[0][0]
+        clean = True
+
+        def note(event: str, _: Any) -> None:
+            nonlocal clean
+            if clean and not event.startswith(COMPUTING):
+                clean = False
+                voice.say({"at": at, "dirty": event})
+
+        sys.addaudithook(note)
+        for at, swaps in waiting:  # the hook names the candidate that runs
+            old = [function.__code__ for function, _ in swaps]
+            for function, code in swaps:
+                function.__code__ = code
+            said = self._called(plan, scale, voice)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            if not clean:
+                return
+            for (function, _), code in zip(swaps, old):  # noqa: B905
+                function.__code__ = code
+            voice.say({"at": at, **said})
+            if self._remains.look() != state:
+                return
+
+    def can_glance_all(self) -> bool:
+        """Tell whether it can be seen what a candidate leaves behind in the process."""
+        self._remains = Remains(self._live, self._plain.values())
+        state = self._remains.look()
+        return state is not None and len(state[1]) <= STATE_BYTES and self._remains.look() == state
+
+    def _called(self, plan: Message, scale: float, voice: Voice) -> Message:
+        """Call the plain tests until one is not as it must be, and return the verdict."""
         failing = len(plan["failing"])
         for number, name in enumerate([*plan["failing"], *plan["passing"]]):
             call = self._plain.get(name)
@@ -1260,9 +1388,8 @@ class Bench:
                 call()
             except BaseException:  # a failure like any other, as for pytest
                 verdict = "failed" if number < failing else "broke"
-                voice.say({"verdict": verdict, "fixed": min(number, failing)})
-                return
-        voice.say({"verdict": "open"})
+                return {"verdict": verdict, "fixed": min(number, failing)}
+        return {"verdict": "open"}
 
     def judge(self, plan: Message, scale: float, voice: Voice) -> None:
         """Run the failing tests, then the passing ones, and stop at the first that is not as it must be."""
@@ -1385,6 +1512,7 @@ class Collector:
         self._live = Live(suite)
         self._plugin = Plugin(self._serve, machinery)
         self._sources: dict[str, tuple[SourceText, Optional[Pieces]]] = {}
+        self._glances: Optional[bool] = None
         self._frozen_at_start = gc.get_freeze_count()  # Python 3.12 starts with some
 
     def run(self) -> None:
@@ -1398,7 +1526,7 @@ class Collector:
         if len(os.listdir("/proc/self/task")) > 1:
             self._keeper.send({"unfit": "the project starts threads when it is imported"})
             return
-        bench = Bench(self._plugin, session, self._machinery)
+        bench = Bench(self._plugin, session, self._machinery, self._live)
         frozen = gc.get_freeze_count() > self._frozen_at_start  # which hides functions from the collector of garbage
         gc.collect()
         gc.freeze()
@@ -1410,9 +1538,88 @@ class Collector:
             elif "measure" in message:
                 child = spawn(self._measuring(bench, message), self._keeper.fds)
                 self._keeper.send(self._watch(child, IMPORT_S))
+            elif "glance" in message:
+                self._glance(bench, plan, message["glance"])
             else:
                 self._try(bench, plan, message)
         os._exit(0)
+
+    def _glance(self, bench: Bench, plan: Message, candidates: list[Message]) -> None:
+        """Answer with the verdicts of as many candidates as one process after the other can tell without a doubt.
+
+        None stands for one that has to be tried by itself. The answer is shorter than the question where one did more
+        than compute: what it did is put back first.
+        """
+        verdicts: list[Optional[Message]] = [None] * len(candidates)
+        waiting: list[tuple[int, list[Swap]]] = []
+        if self._glances is None:
+            self._glances = bool(plan["failing"]) and plan["failing"][0] in plan["plain"] and bench.can_glance_all()
+        for number, candidate in enumerate(candidates) if self._glances else ():
+            try:
+                swaps = self._swaps_of(candidate)
+            except (Afresh, OSError):
+                continue
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                verdicts[number] = {"verdict": "invalid"}
+            else:
+                waiting.append((number, swaps))
+        dirty = False
+        while waiting and not dirty:
+            waiting, dirty = self._glance_in_child(bench, plan, candidates[0]["scale"], waiting, verdicts)
+        self._keeper.send({"glanced": verdicts[: waiting[0][0]] if waiting else verdicts, "able": self._glances})
+
+    def _glance_in_child(
+        self,
+        bench: Bench,
+        plan: Message,
+        scale: float,
+        waiting: list[tuple[int, list[Swap]]],
+        verdicts: list[Optional[Message]],
+    ) -> tuple[list[tuple[int, list[Swap]]], bool]:
+        """Try candidates in one child, note their verdicts, and return those still waiting, and whether to stop."""
+
+        def work(voice: Voice) -> None:
+            default_signals()
+            bench.glance_all(plan, scale, waiting, voice)
+
+        child = spawn(work, self._keeper.fds)
+        told, dirty, killed, until = waiting[0][0] - 1, False, False, time.monotonic() + IMPORT_S
+
+        def left() -> float:
+            return max(0.0, min(ALIVE_S, until - time.monotonic()))
+
+        def overdue() -> None:
+            nonlocal killed
+            killed = left() == 0.0
+            if killed:
+                child.kill()
+            else:
+                self._keeper.send({"alive": True})
+
+        for message in child.messages(left, overdue):
+            if "tick" in message:
+                until = time.monotonic() + 2 * message["tick"] + 1
+                continue
+            told, dirty = message["at"], "dirty" in message
+            if "verdict" in message and message["verdict"] != "open":
+                verdicts[told] = {"verdict": message["verdict"], "fixed": message["fixed"]}
+        child.kill()
+        clean = end_strays()
+        rest = [one for one in waiting if one[0] > told]
+        if rest and not dirty and (child.status or rest == waiting):
+            hung = killed or child.status & 0x7F in (signal.SIGPROF, signal.SIGXCPU)
+            verdicts[rest[0][0]] = {"verdict": "hung"} if hung else None
+            rest = rest[1:]
+        return rest, dirty or not clean
+
+    def _swaps_of(self, candidate: Message) -> list[Swap]:
+        swaps: list[Swap] = []
+        for name, edits in edits_of(candidate):
+            pieces = self._source(os.path.join(self._suite.top, name))[1]
+            if pieces is None:
+                raise Afresh("no Python")
+            swaps += self._live.swaps(os.path.join(self._suite.top, name), pieces, edits)
+        return swaps
 
     def _measuring(self, bench: Bench, message: Message) -> Callable[[Voice], None]:
         def work(voice: Voice) -> None:
@@ -1487,6 +1694,7 @@ class Workshop:
         self._collector: Optional[Link] = None
         self._collector_pid = 0
         self._starts_left = 5
+        self._glances_left = GLANCES
         self._import_s = IMPORT_S
         self._plan: Message = {}
         self._sources: dict[str, SourceText] = {}
@@ -1500,13 +1708,43 @@ class Workshop:
         self._tell_plan()
         self._host.send({"ready": bool(self._collector), "dropped": self._dropped})
         while (message := self._host.receive()) is not None:
-            for candidate in message["candidates"]:
-                began = time.monotonic()
-                answer = self._try(candidate)
-                answer["seconds"] = round(time.monotonic() - began, 6)
-                self._host.send(answer)
-                if "spoilt" in answer:
-                    return
+            rest = message["candidates"]
+            while rest:
+                glanced = self._glance(rest) if self._glances_left and len(rest) > 1 else [None]
+                for candidate, known in zip(rest, glanced):  # noqa: B905
+                    began = time.monotonic()
+                    answer = known or self._try(candidate)
+                    answer.setdefault("seconds", round(time.monotonic() - began, 6))
+                    self._host.send(answer)
+                    if "spoilt" in answer:
+                        return
+                rest = rest[len(glanced) :]
+
+    def _glance(self, candidates: list[Message]) -> list[Optional[Message]]:
+        """Return the verdicts of the first candidates, of one at least; None for those to be tried one by one."""
+        if self._collector is None:
+            return [None]
+        began = time.monotonic()
+        answer = self._ask({"glance": candidates})
+        if answer is None:  # it has died, and it is not known of which
+            self._glances_left = 0
+            self._end_collector()
+            end_strays()
+            self._files.put_back()
+            self._start_collector()
+            self._tell_plan()
+            return [None]
+        glanced: list[Optional[Message]] = answer["glanced"] or [None]
+        decided = [known for known in glanced if known is not None]
+        for known in decided:
+            known["seconds"] = round((time.monotonic() - began) / len(decided), 6)
+        if not end_strays(keep=self._collector_pid) or not self._files.put_back():
+            glanced[0] = {**(glanced[0] or {"verdict": "died"}), "spoilt": "what candidates left cannot be put back"}
+        if not answer["able"]:
+            self._glances_left = 0
+        elif 2 * len(decided) < len(glanced) or len(decided) < min(4, len(candidates)):
+            self._glances_left -= 1
+        return glanced
 
     def _try(self, candidate: Message) -> Message:
         answer: Optional[Message] = {"afresh": "there is no collector"}

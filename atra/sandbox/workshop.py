@@ -19,7 +19,7 @@ _LIFE_S = 7 * 24 * 3600  # a workshop lives as long as its search; each test has
 _SILENT_S = 20.0  # inside says at least every second that it is alive
 _LOOK_S = 0.25
 _AHEAD_S = 0.2  # how much work lies in the box ahead of the answers
-_MOST_AHEAD = 32
+_MOST_AHEAD = 128
 _FRUITLESS = 3  # boxes that break one after the other without one answer
 
 
@@ -52,7 +52,7 @@ class PytestWorkshop:
         self._close()
 
     def try_all(self, patches: Iterable[Patch], *, limit_scale: float = 1.0) -> Iterator[Trial]:
-        """Yield one trial per patch, in order; see `Workshop.try_all`. Up to 32 patches are asked for ahead.
+        """Yield one trial per patch, in order; see `Workshop.try_all`. Up to 128 patches are asked for ahead.
 
         Raises:
             BoxFailed: boxes break again and again.

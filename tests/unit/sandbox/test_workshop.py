@@ -252,6 +252,42 @@ def test_every_candidate_is_tried_as_if_it_were_the_first(tmp_path: Path, files:
     assert found == ["failed", "plausible", "failed", "plausible"]
 
 
+LEFT = {
+    "an element": "(SEEN.append(1) or 1)",
+    "a default": "(kept.append(1) or 1)",
+    "an attribute of an object": "(BOX.add() or 1)",
+    "an attribute of a class": "(setattr(Box, 'left', 5) or 1)",
+    "a name": "(globals().update(EXTRA=1) or 1)",
+    "a test's argument": "(given.insert(0, 9) or 1)",
+    "a cache's entry": "(cached(3) and 1)",
+    "a variable of the environment": "(os.environ.update(LEFT='1') or 1)",
+    "a file": "(open('left.txt', 'w').close() or 1)",
+}
+
+
+def test_many_candidates_share_a_process_and_nothing_else(tmp_path: Path) -> None:
+    """Candidates that come fast are tried many to a process; what one leaves behind turns no verdict on the next."""
+    files: Files = {
+        "code_.py": "import os\nfrom functools import lru_cache\n\nSEEN = []\nEXTRA = 0\n\n\n"
+        "class Box:\n    left = 0\n\n    def add(self):\n        self.left += 1\n\n\nBOX = Box()\n\n\n"
+        "@lru_cache\ndef cached(n):\n    return n\n\n\ndef f(given, kept=[]):\n"
+        "    left = len(SEEN) + len(kept) + BOX.left + EXTRA + cached.cache_info().currsize\n"
+        "    left += len(os.environ.get('LEFT', '')) + os.path.exists('left.txt')\n"
+        "    return given[0] + left + 0 - 1\n",
+        "test_code.py": "import code_, pytest\n\n\n@pytest.mark.parametrize('given', [[7]])\n"
+        "def test_f(given):\n    assert code_.f(given) == 7\n",
+    }
+    right, wrong = (edit(files, "code_.py", "+ 0", new) for new in ("+ 1", "+ 2"))
+    leaving = [edit(files, "code_.py", "+ 0", f"+ 1 + {new}") for new in LEFT.values()]
+
+    with workshop_on(tmp_path, files) as workshop:
+        patches = [*[wrong] * 15, *(patch for one in leaving for patch in (one, right))]
+        trials = list(workshop.try_all([(patch,) for patch in patches]))
+
+    assert [trial.verdict for trial in trials] == ["failed"] * 15 + ["failed", "plausible"] * len(LEFT)
+    assert len({trial.seconds for trial in trials}) < len(trials)  # some shared a process's time
+
+
 def test_a_slow_candidate_gets_its_time_at_a_larger_scale(tmp_path: Path) -> None:
     """What takes longer than the limit is hung, and passes when the limits are stretched."""
     files: Files = {
