@@ -118,6 +118,13 @@ class Wiring:
         """Where the versions lie, and the link to the one that serves."""
         return self.settings.home / "brain"
 
+    @property
+    def brain_server(self) -> Server:
+        """Who runs a brain's weights."""
+        chosen = self.settings.brain
+        key = chosen.api_key.get_secret_value() if chosen.api_key else ""
+        return Server(chosen.server, chosen.base_url or "", key)
+
     @cached_property
     def brain_of(self) -> Callable[[Path], ChatModel]:
         """What makes a model of a brain's folder; the last two stay loaded, as many as an evaluation needs.
@@ -126,10 +133,7 @@ class Wiring:
             BadInput: a server is to run it, and has no address.
             MissingPart: a library is not installed.
         """
-        chosen = self.settings.brain
-        key = chosen.api_key.get_secret_value() if chosen.api_key else ""
-        server = Server(chosen.server, chosen.base_url or "", key)
-        return lru_cache(maxsize=2)(lambda folder: open_version(folder, server))
+        return lru_cache(maxsize=2)(lambda folder: open_version(folder, self.brain_server))
 
     def brain_model(self, folder: Path, *, run_id: str, purpose: str, stop: Callable[[], bool] = bool) -> ChatModel:
         """Return a brain's model behind a meter: it costs nothing, its calls stand in the ledger all the same.

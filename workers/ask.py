@@ -189,10 +189,10 @@ class _Path:
             model = self._wired.brain_model(Path(brain.path), run_id=run_id, purpose="ask", stop=self._work.over)
             begun = time.monotonic()
             reply = model.reply(request, attempts=1)
-        except (BudgetSpent, ModelRejected) as error:  # too long a question says nothing of its health
+        except (BudgetSpent, ModelRejected, MissingPart) as error:  # none of these says anything of its health
             self._pass("local", str(error))
             return None
-        except (ModelUnavailable, MissingPart) as error:
+        except ModelUnavailable as error:
             self._wired.brains.use(brain.id, "error", time.monotonic() - begun, None)
             self._pass("local", str(error))
             return None

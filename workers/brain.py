@@ -27,6 +27,7 @@ from atra.local_brain.evaluation import EvaluationSet, Item, Said, answer_to, se
 from atra.local_brain.gate import Answered, Rules
 from atra.local_brain.gate import judge as decide
 from atra.local_brain.health import Bounds, breach
+from atra.local_brain.serving import is_there
 from atra.storage.brains import Brain, Evaluation, Side
 from atra.wiring import Wiring, wiring
 from workers.app import app
@@ -228,7 +229,11 @@ def look_after(wired: Wiring) -> str:
     wired.brains.forget()
     if serving := wired.brains.serving():
         bounds = Bounds(chosen.window, min(Bounds.least, chosen.window), chosen.ill)
-        why = wired.brains.get(serving).withdrawn or breach(wired.brains.uses(serving, chosen.window), bounds)
+        why = wired.brains.get(serving).withdrawn
+        if not why and (ill := breach(wired.brains.uses(serving, chosen.window), bounds)):
+            if not is_there(wired.brain_server):  # the one before it would fare no better
+                return f"the server of the brain does not answer; {ill}"
+            why = ill
         if why and roll_back(wired, why, serving):
             return f"brain {serving[:12]} was taken out of service: {why}"
     return "the link was mended" if follow(wired) else ""

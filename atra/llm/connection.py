@@ -142,6 +142,16 @@ class _Bounded(httpx2.SyncByteStream):
         self._response.close()
 
 
+def answers(base_url: str, *, timeout_s: float = 5.0) -> bool:
+    """Say whether anything at all answers at this address; what it says does not matter, and no key is sent."""
+    with Connection(key="", timeout_s=timeout_s, streamed=False) as connection:
+        try:
+            connection.client.get(f"{base_url.rstrip('/')}/models")
+        except httpx2.HTTPError:
+            return False
+    return True
+
+
 def translated(error: Exception, name: str, connection: Connection) -> AtraError:
     """Return ATRA's error for what an SDK, or the reading of what came, has raised in a call of the model `name`.
 

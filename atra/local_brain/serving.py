@@ -56,6 +56,15 @@ def open_version(folder: Path, server: Server) -> ChatModel:
     return OpenAIChat(NAME, served_name(folder), server.base_url, server.key)
 
 
+def is_there(server: Server) -> bool:
+    """Say whether who runs the weights answers at all; this process does."""
+    if server.kind == "process":
+        return True
+    from atra.llm.connection import answers
+
+    return answers(server.base_url)
+
+
 def served_name(folder: Path) -> str:
     """Return by which name vLLM knows a version: `atra-` and the first twelve digits; of another folder, its path."""
     is_version = len(folder.name) == 64 and folder.parent.name == "versions"

@@ -299,6 +299,19 @@ def test_a_brain_that_is_ill_is_taken_out_with_its_answers(serving: Any, monkeyp
     assert "it was taken out of service (of its last 10" in promote(wired, brain.id)
 
 
+def test_where_the_server_is_away_no_brain_is_to_blame(serving: Any) -> None:
+    """The one before it would run on the same server, and the one before that."""
+    wired, brain, server = serving
+    gone = served_by(wired, server)
+    gone.settings.brain.base_url = "http://127.0.0.1:9/v1"
+    for number in range(10):
+        assert ask(gone, f"what is {number} times 7").source == "none"
+    assert wired.brains.uses(brain.id, 20) == ["error"] * 10
+    assert "does not answer" in look_after(gone)
+    assert wired.brains.serving() == brain.id
+    assert "10 went ill" in look_after(served_by(gone, server))
+
+
 def test_a_brain_of_a_revoked_source_serves_no_longer(
     serving: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
