@@ -43,6 +43,7 @@ from atra.meta_architect.reproduction import Green
 from atra.meta_architect.reproduction import reproduce as run_suite
 from atra.meta_architect.screening import Bench, NearMiss, candidate_of
 from atra.meta_architect.search import search
+from atra.meta_architect.second_edits import second_edits
 from atra.meta_architect.seeding import Seeded, search_from
 from atra.meta_architect.stream import candidates
 from atra.meta_architect.verification import verify as prove
@@ -145,7 +146,8 @@ def try_candidates(work: Work) -> tuple[Search, None]:
         return Search((), 0, 0.0, exhausted=True), None
     with workspace(work) as here:
         likely = dict.fromkeys(hints.templates, _LIKELY)
-        stream = chain(_hinted_patches(hints, here), candidates(here.sources(area.paths), diagnosis, hints=likely))
+        sources = here.sources(area.paths)
+        stream = chain(_hinted_patches(hints, here), candidates(sources, diagnosis, hints=likely))
         workshop = here.runner.workshop(
             str(here.tree),
             [result.id for result in failing],
@@ -161,6 +163,7 @@ def try_candidates(work: Work) -> tuple[Search, None]:
                 shard=work.claim.shard,
                 shards=area.shards,
                 deadline_s=deadline_s,
+                further=lambda partial: second_edits(partial, sources, diagnosis, hints=likely),
                 stop=work.over,
                 report=lambda tried, plausible: work.report(tried=tried, plausible=plausible),
             )

@@ -5,14 +5,17 @@ to `horizon(r)` so that there is something to choose from, and no further. The s
 there does not depend on timing.
 """
 
+import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import count, islice
 from typing import Protocol
 
 from atra.core.edits import Patch
 from atra.meta_architect.records import Candidate, Plausible, Search
+from atra.meta_architect.second_edits import Partial
 from atra.sandbox.protocol import Stop, never
 from atra.sandbox.runner import Trial, Workshop
 
@@ -20,6 +23,10 @@ _SECOND_LOOK = 20.0
 """How much longer a candidate may take in the second look, when nothing was found in the first."""
 
 _SECOND_LOOKS = 200
+
+_FIRST_SHARE = 0.6
+"""The share of a search's time after which it turns to second edits, where there is something to build upon."""
+
 _ASK_EVERY = 8
 
 
@@ -61,78 +68,115 @@ def search(
     shard: int = 0,
     shards: int = 1,
     deadline_s: float,
+    further: Callable[[list[Partial]], Iterator[Candidate]] | None = None,
     stop: Stop = never,
     report: Callable[[int, int], None] = lambda tried, plausible: None,
 ) -> Search:
-    """Try every `shards`-th candidate of the stream from the `shard`-th on.
+    """Try every `shards`-th candidate of the stream from the `shard`-th on, then what is built on the best of them.
 
     Args:
         stream: the whole ranked stream, the same in every shard.
         workshop: open, on the base revision.
         shared: what the shards tell each other.
         deadline_s: on the monotonic clock; the search ends there with what it has.
+        further: makes candidates of those that turned some tests green (see `second_edits`); asked where the stream
+            ends without a find, or in its middle when most of the time is over.
         stop: ends the search early.
         report: told now and then how many were tried and how many were plausible.
     """
     began = time.monotonic()
-    found: list[Plausible] = []
-    hung: list[Plausible] = []
-    verdicts: Counter[str] = Counter()
-    best, best_fixed = None, 0
-    mine = islice(((rank, candidate) for rank, candidate in enumerate(stream, 1)), shard, None, shards)
-    waiting: list[Plausible] = []
-    exhausted = True
-
-    def over() -> bool:
-        return stop() or time.monotonic() > deadline_s
-
-    def feed() -> Iterator[tuple[int, Candidate]]:
-        nonlocal exhausted
-        lowest = None
-        for count, (rank, candidate) in enumerate(mine):
-            lowest = shared.lowest() if count % _ASK_EVERY == 0 else lowest
-            if over() or (lowest is not None and rank > horizon(lowest)):
-                exhausted = False
-                return
-            yield rank, candidate
-
-    def patches(some: Iterator[tuple[int, Candidate]]) -> Iterator[Patch]:
-        for rank, candidate in some:
-            waiting.append(Plausible(candidate, rank))
-            yield candidate.patch
-
-    def note(tried: Plausible, trial: Trial) -> None:
-        nonlocal best, best_fixed
-        verdicts[trial.verdict] += 1
-        if trial.verdict == "plausible":
-            found.append(tried)
-            shared.post(tried.rank)
-        elif trial.verdict == "hung":
-            hung.append(tried)
-        elif trial.fixed > best_fixed:
-            best, best_fixed = tried, trial.fixed
-        if verdicts.total() % 25 == 0:
-            report(verdicts.total(), len(found))
-
-    for trial in workshop.try_all(patches(feed())):
-        note(waiting.pop(0), trial)
-    if not found and shared.lowest() is None and hung and not over():
-        again = hung[:_SECOND_LOOKS]
-        verdicts["hung"] -= len(again)
-        hung.clear()
-        waiting.clear()
-        retried = iter([(slow.rank, slow.candidate) for slow in again])
-        for trial in workshop.try_all(patches(retried), limit_scale=_SECOND_LOOK):
-            note(waiting.pop(0), trial)
-            if over() or found:
-                break
-    report(verdicts.total(), len(found))
+    mine = islice(enumerate(stream, 1), shard, None, shards)
+    look = _Look(workshop, shared, deadline_s, stop, report)
+    pause_s = began + _FIRST_SHARE * (deadline_s - began) if further else deadline_s
+    exhausted = look.at(mine, pause_s=pause_s)
+    if look.hung and look.goes_on():
+        look.again()
+    if further and look.near and look.goes_on():
+        look.at((look.last + 1 + shard + shards * n, one) for n, one in enumerate(further(look.near)))
+        exhausted = exhausted or (look.goes_on() and look.at(mine))
+    report(look.verdicts.total(), len(look.found))
     return Search(
-        plausible=tuple(sorted(found, key=lambda plausible: plausible.rank)),
-        tried=verdicts.total(),
+        plausible=tuple(sorted(look.found, key=lambda plausible: plausible.rank)),
+        tried=look.verdicts.total(),
         seconds=round(time.monotonic() - began, 3),
-        verdicts=dict(+verdicts),
-        best=best,
-        best_fixed=best_fixed,
-        exhausted=exhausted and not over(),
+        verdicts=dict(+look.verdicts),
+        best=look.best,
+        best_fixed=look.best_fixed,
+        exhausted=exhausted and not look.over(),
     )
+
+
+@dataclass
+class _Look:
+    """What a shard has seen so far."""
+
+    workshop: Workshop
+    shared: Horizon
+    deadline_s: float
+    stop: Stop
+    report: Callable[[int, int], None]
+    found: list[Plausible] = field(default_factory=list)
+    hung: list[Plausible] = field(default_factory=list)
+    near: list[Partial] = field(default_factory=list)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    best: Plausible | None = None
+    best_fixed: int = 0
+    last: int = 0
+
+    def over(self) -> bool:
+        """Say whether the time is."""
+        return self.stop() or time.monotonic() > self.deadline_s
+
+    def goes_on(self) -> bool:
+        """Say whether nobody has found anything and there is time left."""
+        return not self.found and self.shared.lowest() is None and not self.over()
+
+    def at(self, items: Iterator[tuple[int, Candidate]], *, pause_s: float = math.inf) -> bool:
+        """Try candidates up to the horizon, or to a pause once some can be built upon; say whether all were tried."""
+        waiting: deque[Plausible] = deque()
+        ended = False
+
+        def patches() -> Iterator[Patch]:
+            nonlocal ended
+            lowest: int | None = None
+            for number in count():
+                lowest = self.shared.lowest() if number % _ASK_EVERY == 0 else lowest
+                if self.over() or (self.near and time.monotonic() > pause_s):
+                    return
+                if (item := next(items, None)) is None:
+                    ended = True
+                    return
+                if lowest is not None and item[0] > horizon(lowest):
+                    return
+                waiting.append(Plausible(item[1], item[0]))
+                yield item[1].patch
+
+        for trial in self.workshop.try_all(patches()):
+            self._note(waiting.popleft(), trial)
+        return ended
+
+    def again(self) -> None:
+        """Try the first candidates that hung with more time, until one is found."""
+        slow = self.hung[:_SECOND_LOOKS]
+        self.verdicts["hung"] -= len(slow)
+        self.hung.clear()
+        patches = (tried.candidate.patch for tried in slow)
+        for tried, trial in zip(slow, self.workshop.try_all(patches, limit_scale=_SECOND_LOOK), strict=False):
+            self._note(tried, trial)
+            if self.over() or self.found:
+                return
+
+    def _note(self, tried: Plausible, trial: Trial) -> None:
+        self.verdicts[trial.verdict] += 1
+        self.last = max(self.last, tried.rank)
+        if trial.verdict == "plausible":
+            self.found.append(tried)
+            self.shared.post(tried.rank)
+        elif trial.verdict == "hung":
+            self.hung.append(tried)
+        elif trial.fixed:
+            self.near.append(Partial(tried.candidate, tried.rank, trial.fixed, broke=trial.verdict == "broke"))
+            if trial.fixed > self.best_fixed:
+                self.best, self.best_fixed = tried, trial.fixed
+        if self.verdicts.total() % 25 == 0:
+            self.report(self.verdicts.total(), len(self.found))

@@ -1,15 +1,15 @@
 """A near miss goes on as a search: templates on top of a model's patch that turned some of the failing tests green."""
 
-import difflib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from atra.core.edits import apply, by_path
 from atra.meta_architect.ranking import choose
-from atra.meta_architect.records import Diagnosis, Place, Plausible
+from atra.meta_architect.records import Diagnosis, Plausible
 from atra.meta_architect.screening import Bench, NearMiss, candidate_of, screen
 from atra.meta_architect.search import LocalHorizon, search
+from atra.meta_architect.second_edits import places_after
 from atra.meta_architect.stream import candidates
 
 TEMPLATE = "seeded"
@@ -49,7 +49,8 @@ def search_from(
         deadline_s: of the search, on the monotonic clock.
     """
     after, red = near.after, set(near.red)
-    where = replace(diagnosis, places=tuple(_places(after, diagnosis, bench)))
+    before = {path: bench.read(path) or "" for path in after if path.endswith(".py")}
+    where = replace(diagnosis, places=places_after(before, after, diagnosis, _CHANGED, "written by the model"))
     texts = {path: text for path in {place.path for place in where.places} if (text := _text(path, after, bench))}
     required = [*(result.id for result in bench.reproduction.failing), *bench.reproduction.passing]
     green = [test for test in required if test not in red]
@@ -80,30 +81,3 @@ def _past(deadline_s: float) -> bool:
 
 def _text(path: str, after: Mapping[str, str], bench: Bench) -> str | None:
     return after[path] if path in after else bench.read(path)
-
-
-def _places(after: Mapping[str, str], diagnosis: Diagnosis, bench: Bench) -> Iterator[Place]:
-    """Yield the changed lines, then the diagnosis' places where they stand now."""
-    moved: dict[str, dict[int, int]] = {}
-    for path, text in after.items():
-        if path.endswith(".py"):
-            lines, changed = _compared(bench.read(path) or "", text)
-            moved[path] = lines
-            yield from (Place(path, line, _CHANGED, ("written by the model",)) for line in changed)
-    for place in diagnosis.places:
-        line = moved[place.path].get(place.line) if place.path in moved else place.line
-        if line is not None:
-            yield replace(place, line=line)
-
-
-def _compared(before: str, after: str) -> tuple[dict[int, int], list[int]]:
-    """Return where the lines that stayed are now, and the lines that are new, with one on either side of a deletion."""
-    old, new = before.split("\n"), after.split("\n")
-    stayed: dict[int, int] = {}
-    changed: list[int] = []
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if kind == "equal":
-            stayed |= {i + n + 1: k + n + 1 for n in range(j - i)}
-        else:
-            changed += range(k + 1, m + 1) if m > k else [n for n in (k, k + 1) if 1 <= n <= len(new)]
-    return stayed, changed

@@ -6,8 +6,8 @@ It talks JSON over the two descriptors named by ATRA_REQUEST_FD and ATRA_RESULT_
 Processes. The *keeper* is the box's first process. It holds the descriptors, imports pytest and nothing of the project,
 and forks. For a report it forks a child that runs the tests, and another one for the rest when that child dies or hangs
 in C. As a workshop it forks the *collector*, which imports the project and collects the tests once; the collector forks
-a child per candidate, in which the changed functions get their new code objects; before that many candidates are glanced
-at in one child, as long as none of them leaves anything behind there. A candidate that changes more than the
+a child per candidate, in which the changed functions get their new code objects; before that many candidates are
+glanced at in one child, as long as none of them leaves anything behind there. A candidate that changes more than the
 bodies of functions that nothing called while the tests were collected is run by a child of the keeper, which imports
 the project afresh. After each candidate its processes are killed and the files that it changed in the tree, in /tmp and
 in /dev/shm are put back.
