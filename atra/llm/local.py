@@ -1,14 +1,17 @@
 """The door to a model in a folder on this machine, run by transformers in this process.
 
-Only what lies in the folder is read: no hub, no code of the model's own, weights as safetensors alone. Control tokens
-in what others wrote (a comment of a repository may spell them) are plain text to the model. What it can do is what its
-chat template can: tools where the template knows them, asked for as `<tool_call>{…}</tool_call>`, which most small
-models that know tools were trained on. A reply is greedy without a seed, and sampled with one.
+Only what lies in the folder is read, and in that of its base where it is an adapter: no hub, no code of the model's,
+weights as safetensors alone. Control tokens in what others wrote (a comment of a repository may spell them) are plain
+text to the model. What it can do is what its chat template can: tools where the template knows them, asked for as
+`<tool_call>{…}</tool_call>`, which most small models that know tools were trained on. A reply is greedy without a seed,
+and sampled with one.
 """
 
+import json
 import time
 from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -132,8 +135,7 @@ class LocalModel:
             from transformers.utils.logging import disable_progress_bar
         except ImportError as error:
             raise MissingPart("torch and transformers (`pip install 'atra[distill]'`)") from error
-        if not Path(self.model, "config.json").is_file():
-            raise MissingPart(f"a model in {self.model}: there is no config.json")
+        _see_that_it_is_one(Path(self.model))
         disable_progress_bar()
         given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
@@ -142,6 +144,24 @@ class LocalModel:
         except Exception as error:  # whatever parser the broken file met first
             raise MissingPart(f"a model in {self.model}: {' '.join(str(error).split())[:300]}") from error
         return tokenizer, weights.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def _see_that_it_is_one(folder: Path) -> None:
+    """See that the folder holds a model, or an adapter whose base is a folder on this machine.
+
+    Raises:
+        MissingPart: it does not, or the library for adapters is not installed.
+    """
+    if (folder / "config.json").is_file():
+        return
+    try:
+        base = str(json.loads((folder / "adapter_config.json").read_bytes())["base_model_name_or_path"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise MissingPart(f"a model in {folder}: there is no config.json and no adapter_config.json") from error
+    if not find_spec("peft"):
+        raise MissingPart("peft, for an adapter (`pip install 'atra[distill]'`)")
+    if not (Path(base) / "config.json").is_file():
+        raise MissingPart(f"the base of the adapter in {folder}: {base} is no folder with a model")
 
 
 def _watching(tokenizer: Any, listener: Listener | None, deadline: float) -> Any:

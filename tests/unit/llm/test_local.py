@@ -142,6 +142,31 @@ def test_a_folder_without_a_model_is_a_missing_part(tmp_path: Path, broken: str)
         LocalModel("mine", str(tmp_path)).reply(HELLO)
 
 
+def test_an_adapter_is_run_on_its_base(tmp_path: Path) -> None:
+    """It answers as the base with the adapter does; where the base is not here, that is said."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base, adapter = make_tiny(tmp_path / "base"), tmp_path / "adapter"
+    torch.manual_seed(3)
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    adapted.save_pretrained(adapter)
+    AutoTokenizer.from_pretrained(base).save_pretrained(adapter)
+    model = LocalModel("mine", str(adapter))
+
+    said = [one.reply(HELLO).text for one in (model, LocalModel("mine", str(base)))]
+
+    prompt = model._prompt(HELLO, model._loaded[0])["input_ids"]
+    with torch.inference_mode():
+        assert torch.equal(model._loaded[1](prompt).logits, adapted(prompt).logits)
+    assert said[0] != said[1]
+    base.rename(tmp_path / "elsewhere")
+    with pytest.raises(MissingPart, match="base is no folder with a model"):
+        LocalModel("mine", str(adapter)).reply(HELLO)
+
+
 def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
     """A pickle is a program; weights come as safetensors or not at all."""
     import torch
