@@ -135,7 +135,9 @@ class Wiring:
         """
         return lru_cache(maxsize=2)(lambda folder: open_version(folder, self.brain_server))
 
-    def brain_model(self, folder: Path, *, run_id: str, purpose: str, stop: Callable[[], bool] = bool) -> ChatModel:
+    def brain_model(
+        self, folder: Path, *, run_id: str | None, purpose: str, stop: Callable[[], bool] = bool
+    ) -> ChatModel:
         """Return a brain's model behind a meter: it costs nothing, its calls stand in the ledger all the same.
 
         Raises:

@@ -55,6 +55,7 @@ from workers.delivery import start_delivery
 from workers.desks import asked_again, at_desk, models_of, reply_tokens
 from workers.journals import nonce_of
 from workers.orchestrator import escalating
+from workers.pointing import leads_for
 from workers.recorded import from_recording, may_be_recorded
 from workers.rooms import hints_for, learn
 from workers.task import StepFunction, Work, step_task
@@ -116,9 +117,10 @@ def diagnose(work: Work) -> tuple[Diagnosis, None]:
     """Rank the places that may be wrong."""
     reproduction = work.output_of("reproduce", Reproduction)
     with workspace(work) as here:
-        found = locate(reproduction, here.sources(python_files(here)), protected=here.protected)
+        sources = here.sources(python_files(here))
+        found = locate(reproduction, sources, protected=here.protected)
     leads = [Lead(place.path, place.first, place.last, place.score, "the war-room") for place in hints_for(work).places]
-    return follow(found, leads), None
+    return follow(found, [*leads, *leads_for(work, reproduction, found, sources)]), None
 
 
 def propose(work: Work) -> tuple[Area, Ending | None]:

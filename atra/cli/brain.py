@@ -116,6 +116,27 @@ def rollback(
     raise typer.Exit(0 if gone else 1)
 
 
+@commands.command("leads")
+def leads(which: Which, as_json: Json = False) -> None:
+    """Replay proved repairs that a brain has not learned from: does the right change come sooner where it points?"""
+    with with_database() as wired:
+        from workers.pointing import measure_leads  # the application is made from the wiring
+
+        found = wired.brains.get(which)
+        with err.status("replaying repairs") as status:
+            told = measure_leads(wired, found, lambda count: status.update(f"replayed {count} repairs"))
+    if as_json:
+        print_json({"brain": found.id, **to_json(told)})
+    else:
+        out.print(
+            f"{told.repairs} repairs replayed: {told.fewer} came sooner, {told.more} later; median {told.without:g} "
+            f"candidates without its leads, {told.led:g} with them (p = {told.p_value:.2g}).",
+            soft_wrap=True,
+        )
+        out.print("It helps: [brain] leads = true lets repairs go by it." if told.helps else "That is no help.")
+    raise typer.Exit(0 if told.helps else 1)
+
+
 def _carried_out(wired: Wiring, which: str, *, quiet: bool) -> tuple[Evaluation, Run]:
     """Open the evaluation and do its steps here; where this process is killed, a worker goes on."""
     from workers.brain import compare, judge, open_evaluation  # the application is made from the wiring

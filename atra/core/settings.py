@@ -244,6 +244,7 @@ class BrainSettings(BaseModel):
     slow_s: Seconds = 30.0  # an answer that took longer counts as ill
     window: Annotated[int, Field(ge=10, le=1000)] = 50  # questions that are looked at for its health
     ill: Annotated[float, Field(gt=0, lt=1)] = 0.3  # share of them beyond which it is taken out of service
+    leads: bool = False  # whether repairs look first where it would, once that was measured to help
 
 
 class Settings(BaseSettings):

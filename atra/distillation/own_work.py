@@ -76,16 +76,6 @@ class Room:
 
 def repair_trace(repair: Repair, origin: Origin) -> Trace:
     """Return a repair as a trace; what was asked holds the code that the patch changes, as it was."""
-    asked = [
-        "These tests fail:",
-        *(f"- {one.id}: {one.error_type}: {_short(one.message)}" for one in repair.failing[:_MOST_TESTS]),
-        *_more(len(repair.failing), _MOST_TESTS),
-        "",
-        "This is the code around the cause:",
-        *(f"\n{path}\n```\n{text}\n```" for path, text in before(repair.diff).items()),
-        "",
-        "Say what is wrong, and change the code so that the tests pass. Answer with a unified diff.",
-    ]
     path, line = repair.where
     thought = [
         "Symptom: " + "; ".join(_told(repair.failing[:_MOST_TESTS])) + ".",
@@ -95,7 +85,23 @@ def repair_trace(repair: Repair, origin: Origin) -> Trace:
         f"The change that is left: {repair.how} at {path}:{line}.",
         f"Proof: in a fresh box every failing test passes with it, and {repair.passing} tests of the whole suite.",
     ]
-    return Trace("\n".join(asked), "\n".join(thought), repair.diff.strip("\n"), _KIND, origin)
+    asked = question_of(repair.failing, before(repair.diff))
+    return Trace(asked, "\n".join(thought), repair.diff.strip("\n"), _KIND, origin)
+
+
+def question_of(failing: Sequence[Failing], code: Mapping[str, str]) -> str:
+    """Return what is asked where tests fail and this is the code, by path: the words that repairs are taught in."""
+    asked = [
+        "These tests fail:",
+        *(f"- {one.id}: {one.error_type}: {_short(one.message)}" for one in failing[:_MOST_TESTS]),
+        *_more(len(failing), _MOST_TESTS),
+        "",
+        "This is the code around the cause:",
+        *(f"\n{path}\n```\n{text}\n```" for path, text in code.items()),
+        "",
+        "Say what is wrong, and change the code so that the tests pass. Answer with a unified diff.",
+    ]
+    return "\n".join(asked)
 
 
 def room_trace(room: Room, origin: Origin) -> Trace:

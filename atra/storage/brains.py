@@ -19,10 +19,21 @@ from atra.local_brain.confidence import Calibration
 from atra.local_brain.evaluation import EvaluationSet, Said
 from atra.local_brain.gate import Verdict
 from atra.local_brain.health import Outcome
+from atra.local_brain.leading import Measured
 from atra.local_brain.versions import Lineage, Version
 from atra.storage.data_sets import hold_data_sets
 from atra.storage.database import storable, storable_json, transaction
-from atra.storage.tables import brain_answers, brain_changes, brain_evaluations, brain_uses, brains, data_sets
+from atra.storage.tables import (
+    brain_answers,
+    brain_changes,
+    brain_evaluations,
+    brain_uses,
+    brains,
+    data_set_rows,
+    data_sets,
+    runs,
+    traces,
+)
 
 State = Literal["candidate", "serving", "retired", "refused"]
 Side = Literal["candidate", "present"]
@@ -39,6 +50,7 @@ class Brain:
     Args:
         why: it is in this state.
         withdrawn: why nothing may be made of what it learned from; empty where all is well.
+        leads: whether repairs come sooner where it says where to look; None until that is measured.
         served_at: since when it serves, or when it last began to.
     """
 
@@ -48,6 +60,7 @@ class Brain:
     state: State
     why: str
     calibration: Calibration | None
+    leads: Measured | None
     withdrawn: str
     added_at: datetime
     served_at: datetime | None
@@ -236,6 +249,20 @@ class BrainStore:
             new = update(brains).where(_b.id == of, _b.state.in_(("candidate", "refused")), _b.served_at.is_(None))
             db.execute(new.values(state=state, why=why))
 
+    def keep_leads(self, id: str, measured: Measured) -> None:
+        """Keep whether repairs come sooner by this brain's leads; the last measurement counts."""
+        with transaction(self._engine) as db:
+            db.execute(update(brains).where(_b.id == id).values(leads=to_json(measured)))
+
+    def unlearned_repairs(self, id: str, days: int) -> list[str]:
+        """Return the repairs of the last days that were proved and that this brain did not learn from, newest first."""
+        held = select(traces.c.run_id).join(data_set_rows, data_set_rows.c.trace_id == traces.c.id)
+        learned = held.where(data_set_rows.c.data_set_id.in_([one.lineage.data_set for one in self.ancestry(id)]))
+        fixed = runs.c.kind == "self_repair", runs.c.outcome == "fixed", runs.c.ended_at > _now - timedelta(days=days)
+        query = select(runs.c.id).where(*fixed, runs.c.id.not_in(learned)).order_by(runs.c.ended_at.desc(), runs.c.id)
+        with transaction(self._engine) as db:
+            return list(db.execute(query).scalars())
+
     def use(self, id: str, outcome: Outcome, seconds: float, confidence: float | None) -> None:
         """Keep how the brain did on one question."""
         row = {"brain_id": id, "outcome": outcome, "seconds": seconds, "confidence": confidence}
@@ -317,6 +344,7 @@ def _brain(row: Row[Any]) -> Brain:
         row.state,
         row.why,
         None if row.calibration is None else from_json(Calibration, row.calibration),
+        None if row.leads is None else from_json(Measured, row.leads),
         row.withdrawn,
         row.added_at,
         row.served_at,

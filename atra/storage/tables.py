@@ -424,6 +424,7 @@ brains = Table(  # versions of the brain, and which of them serves: the link on 
     Column("state", Text, nullable=False, server_default="candidate"),
     Column("why", Text, nullable=False, server_default=""),  # it is in this state
     Column("calibration", JSONB),  # how often it is right, by how sure it is
+    Column("leads", JSONB),  # whether repairs come sooner where it says where to look
     Column("added_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Column("served_at", DateTime(timezone=True)),  # since when, or when it last began to
     CheckConstraint("state IN ('candidate', 'serving', 'retired', 'refused')", name="state"),

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,23 @@ from atra.distillation.traces import HUMAN, Origin, Trace
 from atra.local_brain import versions
 from atra.local_brain.versions import Lineage
 from atra.orchestrator.answers import Answered, Asked
+from atra.repository import Repository
 from atra.storage.brains import Brain, Evaluation
 from atra.wiring import Wiring, use
 from tests.services.watching import eventually
+from tests.targets import small_shop
 from tests.unit.llm.tiny import make_tiny
 from tests.unit.local_brain.test_versions import weights
 from tests.wires import Status, Step, Turn, WireServer
 from workers import ask as asking
+from workers import self_repair
 from workers.brain import compare, follow, judge, look_after, open_evaluation, promote, roll_back
 from workers.distillation import make_data_set
 from workers.owners import is_dead
 from workers.pipelines import ask as asking_plan
+from workers.pipelines import self_repair as repair_plan
+from workers.pointing import measure_leads
+from workers.targets import make_target
 from workers.task import run_step
 
 ITEMS = 40
@@ -350,6 +357,41 @@ def test_a_process_that_dies_between_database_and_link_leaves_no_doubt(
     assert roll_back(wired, "no longer wanted") is None
 
 
+def test_repairs_look_first_where_the_brain_would_once_that_was_measured(
+    serving: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is measured on repairs that were proved; one is not enough to show it; off unless the settings ask for it."""
+    wired, brain, server = serving
+    target = make_target(Repository.open(small_shop(tmp_path / "shop")), wired.settings, budget_s=60)
+
+    def carried(steps: int, *, leads: bool) -> Run:
+        """Carry out so many steps of a repair, with the setting as it is said."""
+        chosen = wired.settings.brain.model_copy(update={"leads": leads})
+        now = use(wired.settings.model_copy(update={"brain": chosen}))
+        run = now.runs.open(new_id("r"), repair_plan(1), to_json(target))
+        for step in now.runs.steps(run.id)[:steps]:
+            run_step(step.name, run.id, step.shard, self_repair.STEPS[step.name])
+        return now.runs.get(run.id)
+
+    def named(run: Run) -> list[str]:
+        [found] = wired.runs.outputs(run.id, "diagnose")
+        return [f"{at['path']}:{at['line']}" for at in found["places"] if "the brain" in at["reasons"]]
+
+    repaired = carried(100, leads=True)
+    assert (repaired.outcome, named(repaired), server.requests) == ("fixed", [], [])
+    [proof] = wired.runs.outputs(repaired.id, "verify")
+    monkeypatch.setattr(server, "_steps", lambda body: Turn(proof["diff"], logprobs=(-0.01,)))
+    told = measure_leads(wired, brain, lambda count: None)
+    assert (told.repairs, told.more, told.helps, told.looks) == (1, 0, False, 1)
+    assert told.led <= told.without
+    wired.brains.keep_leads(brain.id, replace(told, helps=True))
+    assert named(carried(2, leads=False)) == []
+    where = proof["winner"]["candidate"]
+    assert named(carried(2, leads=True)) == [f"{where['path']}:{where['line']}"]
+    monkeypatch.setattr(server, "_steps", lambda body: Status(500))
+    assert named(carried(2, leads=True)) == []
+
+
 def as_a_user(wired: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the environment name what this wiring has."""
     settings, brain = wired.settings, wired.settings.brain
@@ -396,6 +438,7 @@ def test_the_commands_show_and_do_it(
         code, told = atra("rollback", "--reason", "no longer wanted")
         assert (code, "none serves" in told) == (0, True)
         assert atra("rollback", "--reason", "no longer wanted")[0] == 1
+        assert "0 repairs replayed" in atra("leads", brain.id)[1]
         for wrong in (("promote", "nobody"), ("promote", brain.id, "--override", "so"), ("evaluate", "")):
             assert atra(*wrong)[0] == 2
     load_settings.cache_clear()
