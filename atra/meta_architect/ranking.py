@@ -1,7 +1,8 @@
 """Which of the plausible patches to verify first: the one least likely to be right for the wrong reason.
 
 Passing tests is weak evidence. A patch that special-cases a test, leaves a parameter unused or deletes what was in the
-way is put behind one that does not; then the smaller change goes first, then the likelier one.
+way is put behind one that does not; then one that many others agree with goes first, then the smaller change, then the
+likelier one.
 """
 
 import ast
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from atra.core.edits import apply, by_path
+from atra.meta_architect.behaviour import groups
 from atra.meta_architect.localisation import expected_values
 from atra.meta_architect.records import Choice, Plausible, Reproduction
 from atra.meta_architect.source import FUNCTIONS, UNREADABLE, Function, parse
@@ -33,8 +35,9 @@ class Judgement:
 def choose(plausible: Sequence[Plausible], sources: Mapping[str, str], reproduction: Reproduction) -> Choice:
     """Return the plausible patches in the order in which they are to be verified.
 
-    Fewest anti-patterns first (see `judge`), then the smallest change, then the stream's score, then its rank. Patches
-    that give the same tree count once, the one that came first. The order of the argument has no influence.
+    Fewest anti-patterns first (see `judge`), then the largest group of those that behave alike, then the smallest
+    change, then the stream's score, then its rank. Patches that give the same tree count once, the one that came first.
+    The order of the argument has no influence.
 
     Args:
         sources: base text by path, at least of the files that the patches change.
@@ -50,20 +53,34 @@ def choose(plausible: Sequence[Plausible], sources: Mapping[str, str], reproduct
         if result not in seen:
             seen.add(result)
             judged.append((judge(item, sources, expected), item))
-    judged.sort(key=lambda pair: (len(pair[0].signs), pair[0].size, -pair[1].candidate.score, pair[1].rank))
-    return Choice(tuple(item for _, item in judged))
+    sizes = Counter(numbers := groups([item for _, item in judged]))
+    order = sorted(
+        zip(judged, numbers, strict=True),
+        key=lambda one: (
+            len(one[0][0].signs),
+            -sizes[one[1]],
+            one[0][0].size,
+            -one[0][1].candidate.score,
+            one[0][1].rank,
+        ),
+    )
+    return Choice(
+        ranked=tuple(item for (_, item), _ in order),
+        groups=tuple(number for _, number in order),
+        signs=tuple(judgement.signs for (judgement, _), _ in order),
+    )
 
 
 def confidence(choice: Choice) -> float:
     """Return how far the first choice can be trusted, from 0 to 0.9: 0.9 / (1 + others / 4) / (1 + rank / 1000).
 
-    `others` is the number of further plausible patches: the more of them, the less the tests decide. `rank` is the
-    first choice's place in the stream: a fix found late is likelier to be one that merely passes. Not calibrated yet;
-    the numbers order repairs, they are no probabilities.
+    `others` is the number of further plausible patches that behave in another way: the more of them, the less the tests
+    decide. `rank` is the first choice's place in the stream: a fix found late is likelier to be one that merely passes.
+    How often repairs of each confidence were right is measured (`benchmarks/refactory.py`), not promised.
     """
     if not choice.ranked:
         return 0.0
-    others = len(choice.ranked) - 1
+    others = len({*choice.groups} - {choice.groups[0]}) if choice.groups else len(choice.ranked) - 1
     return round(0.9 / (1 + others / 4) / (1 + choice.ranked[0].rank / 1000), 4)
 
 

@@ -100,10 +100,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plausible:
-    """A candidate that passed the screen. `rank` is its place in the whole stream, from 1."""
+    """A candidate that passed the screen. `rank` is its place in the whole stream, from 1.
+
+    `behaviour` is what it makes of calls that all are given, a word for each (see `Workshop.observe`); empty where
+    nobody looked.
+    """
 
     candidate: Candidate
     rank: int
+    behaviour: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,9 +167,15 @@ class Area:
 
 @dataclass(frozen=True)
 class Choice:
-    """Plausible candidates in the order in which they are to be verified."""
+    """Plausible candidates in the order in which they are to be verified.
+
+    `groups` and `signs`, one for each: the number of those that behave alike, the largest group being 0; what speaks
+    against it.
+    """
 
     ranked: tuple[Plausible, ...]
+    groups: tuple[int, ...] = ()
+    signs: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

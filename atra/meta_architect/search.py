@@ -9,7 +9,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from typing import Protocol
 
@@ -24,6 +24,7 @@ _SECOND_LOOK = 20.0
 
 _SECOND_LOOKS = 200
 
+_LEAST_OBSERVED, _MOST_OBSERVED = 1, 60
 _FIRST_SHARE = 0.6
 """The share of a search's time after which it turns to second edits, where there is something to build upon."""
 
@@ -92,11 +93,12 @@ def search(
     if look.hung and look.goes_on():
         look.again()
     if further and look.near and look.goes_on():
-        look.at((look.last + 1 + shard + shards * n, one) for n, one in enumerate(further(look.near)))
+        behind = count(look.last + 1 + shard, shards)
+        look.at(zip(behind, further(look.near), strict=False))
         exhausted = exhausted or (look.goes_on() and look.at(mine))
     report(look.verdicts.total(), len(look.found))
     return Search(
-        plausible=tuple(sorted(look.found, key=lambda plausible: plausible.rank)),
+        plausible=tuple(look.observed()),
         tried=look.verdicts.total(),
         seconds=round(time.monotonic() - began, 3),
         verdicts=dict(+look.verdicts),
@@ -165,6 +167,15 @@ class _Look:
             self._note(tried, trial)
             if self.over() or self.found:
                 return
+
+    def observed(self) -> list[Plausible]:
+        """Return what was found by rank, the first of it with what it makes of the calls that all are given."""
+        found = sorted(self.found, key=lambda plausible: plausible.rank)
+        if len(found) < _LEAST_OBSERVED or self.over():
+            return found
+        seen = self.workshop.observe([plausible.candidate.patch for plausible in found[:_MOST_OBSERVED]])
+        looked = zip(found, seen, strict=False)
+        return [*(replace(one, behaviour=words) for one, words in looked), *found[_MOST_OBSERVED:]]
 
     def _note(self, tried: Plausible, trial: Trial) -> None:
         self.verdicts[trial.verdict] += 1

@@ -37,11 +37,13 @@ import gc
 import importlib.util
 import inspect
 import io
+import itertools
 import json
 import math
 import operator
 import os
 import pickle
+import random
 import re
 import select
 import shlex
@@ -53,6 +55,7 @@ import time
 import tokenize
 import traceback
 import types
+import zlib
 from typing import Any, Callable, Iterable, Iterator, NoReturn, Optional
 
 Message = dict[str, Any]
@@ -1292,9 +1295,7 @@ class Remains:
             state = pickle.dumps((kept, self._calls, counts), protocol=4)
         except Exception:  # code of the project's own may be asked here
             return None
-        random = sys.modules.get("random")
-        numbers = hash(random.getstate()) if random is not None else 0
-        return names, state, numbers, sys.getrecursionlimit(), tuple(sys.path)
+        return names, state, hash(random.getstate()), sys.getrecursionlimit(), tuple(sys.path)
 
     @staticmethod
     def _opaque(value: Any) -> bool:
@@ -1307,11 +1308,101 @@ class Remains:
         )
 
 
+Call = tuple[Key, bytes]
+"""A function of the project by its key, and its arguments, pickled."""
+
+OBSERVED_S, OBSERVED_CALL_S = 3.0, 0.05
+RECORDED, OBSERVED = 24, 72
+"""How many calls of tests are looked at, and how many with those that are made up."""
+
+
+class Observer:
+    """Notes the calls that tests make of the project's functions."""
+
+    def __init__(self, live: Optional[Live]) -> None:
+        self._keys = {id(function.__code__): key_of(function.__code__) for function in live.functions()} if live else {}
+        self.made: dict[Call, None] = {}
+
+    def record(self, call: Any) -> None:
+        """Make the call of a plain test and note what it calls directly."""
+        test = call.func.__code__
+
+        def note(frame: types.FrameType, event: str, _: Any) -> None:
+            code = frame.f_code
+            if event == "call" and frame.f_back is not None and frame.f_back.f_code is test and id(code) in self._keys:
+                count = code.co_argcount
+                values = [frame.f_locals[name] for name in code.co_varnames[:count]]
+                if not code.co_kwonlyargcount and not code.co_flags & 0x0C and len(self.made) < RECORDED:
+                    try:
+                        self.made.setdefault((self._keys[id(code)], pickle.dumps(values, protocol=4)))
+                    except Exception:  # what cannot be kept is not looked at
+                        return
+
+        sys.setprofile(note)
+        try:
+            call()
+        except BaseException:  # a failing test has made its call
+            return
+        finally:
+            sys.setprofile(None)
+
+
+def varied_calls(made: Iterable[Call]) -> list[Call]:
+    """Return the calls, and as many made up from them as there is room for, always the same ones."""
+    found = dict.fromkeys(made)
+    known = list(found)
+    chance = random.Random(0)
+    for _ in range(10 * OBSERVED if known else 0):
+        if len(found) >= OBSERVED:
+            break
+        key, arguments = chance.choice(known)
+        values = pickle.loads(arguments)
+        at = chance.randrange(len(values)) if values else 0
+        if values:
+            values[at] = varied(values[at], chance)
+            found.setdefault((key, pickle.dumps(values, protocol=4)))
+    return list(found)
+
+
+def varied(value: Any, chance: random.Random) -> Any:
+    """Return a value of the same kind that differs a little; a list in order stays in order."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, (int, float)):
+        return chance.choice([value + 1, value - 1, value + 2, value * 2, value // 2, -value, 0 * value])
+    if isinstance(value, str):
+        return "".join(varied(list(value), chance)) if value else chance.choice([" ", "a", "0"])
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        items = list(value)
+        at = chance.randrange(len(items)) if items else 0
+        ordered = all(isinstance(item, (int, float)) for item in items) and items == sorted(items) and len(items) > 1
+        how = chance.randrange(4) if items else 4
+        if how == 0:
+            del items[at]
+        elif how == 1:
+            items.insert(at, items[chance.randrange(len(items))])
+        elif how == 2 and not ordered:
+            items[at], items[0] = items[0], items[at]
+        elif items:
+            items[at] = items[chance.randrange(len(items))] if isinstance(items[at], str) else varied(items[at], chance)
+        return type(value)(sorted(items) if ordered else items)
+    if type(value) is dict and value:
+        key = chance.choice(list(value))
+        return {**value, key: varied(value[key], chance)}
+    return value
+
+
+def digest(data: bytes) -> str:
+    """Return a few characters that stand for the data."""
+    return f"{zlib.crc32(data):08x}"
+
+
 class Bench:
     """Runs a candidate's tests in the process that it is, and says its verdict."""
 
     def __init__(self, plugin: Plugin, session: Any, machinery: Machinery, live: Optional[Live] = None) -> None:
         self._plugin, self._machinery, self._live = plugin, machinery, live
+        self._calls: Optional[list[Call]] = None
         self._items = {item.nodeid: item for item in session.items}
         self._codes = self._code_of_tests()
         self._sentinels: dict[str, Any] = {}
@@ -1373,6 +1464,49 @@ class Bench:
         self._remains = Remains(self._live, self._plain.values())
         state = self._remains.look()
         return state is not None and len(state[1]) <= STATE_BYTES and self._remains.look() == state
+
+    def recorded(self, plan: Message) -> list[Call]:
+        """Return the calls that plain tests make of the project's functions, and calls changed a little from them."""
+        if self._calls is None:
+            observer = Observer(self._live)
+            read, write = os.pipe()
+            pid = os.fork()
+            if not pid:
+                leave = os._exit
+                try:
+                    silence()
+                    default_signals()
+                    signal.setitimer(signal.ITIMER_PROF, OBSERVED_S)
+                    for name in [*plan["failing"], *plan["passing"]]:
+                        if name in self._plain and name in plan["plain"]:
+                            observer.record(self._plain[name])
+                finally:
+                    with os.fdopen(write, "wb") as pipe:
+                        pipe.write(pickle.dumps(observer.made))
+                    leave(0)
+            os.close(write)
+            with os.fdopen(read, "rb") as told:
+                data = told.read()
+            os.waitpid(pid, 0)
+            self._calls = varied_calls(pickle.loads(data)) if data else []
+        return self._calls
+
+    def observe(self, given: list[Call], voice: Voice) -> None:
+        """Make the calls and say of each what came out, in a few characters; one that takes long ends the process."""
+        silence()
+        functions = {key_of(function.__code__): function for function in self._live.functions()} if self._live else {}
+        for key, arguments in given:
+            voice.tick(OBSERVED_CALL_S)
+            signal.setitimer(signal.ITIMER_PROF, OBSERVED_CALL_S)
+            try:
+                values = pickle.loads(arguments)
+                result = functions[key](*values)
+                shown = list(itertools.islice(result, 1000)) if inspect.isgenerator(result) else result
+                text = digest(pickle.dumps((shown, values), protocol=4))
+            except BaseException as error:  # what the code raises is what it does
+                text = f"!{digest(type(error).__name__.encode())}"
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            voice.say({"seen": text})
 
     def _called(self, plan: Message, scale: float, voice: Voice) -> Message:
         """Call the plain tests until one is not as it must be, and return the verdict."""
@@ -1538,6 +1672,8 @@ class Collector:
             elif "measure" in message:
                 child = spawn(self._measuring(bench, message), self._keeper.fds)
                 self._keeper.send(self._watch(child, IMPORT_S))
+            elif "observe" in message:
+                self._keeper.send(self._observe(bench, plan, message["observe"]))
             elif "glance" in message:
                 self._glance(bench, plan, message["glance"])
             else:
@@ -1611,6 +1747,46 @@ class Collector:
             verdicts[rest[0][0]] = {"verdict": "hung"} if hung else None
             rest = rest[1:]
         return rest, dirty or not clean
+
+    def _observe(self, bench: Bench, plan: Message, candidates: list[Message]) -> Message:
+        """Return what each candidate makes of the same calls, see `Observer`; None of one that cannot be swapped in."""
+        given = bench.recorded(plan)
+        seen: list[Optional[list[str]]] = []
+        for candidate in candidates:
+            try:
+                swaps = self._swaps_of(candidate)
+            except (Afresh, OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+                seen.append(None)
+                continue
+            seen.append(self._observed(bench, given, swaps))
+        return {"observed": seen, "inputs": len(given)}
+
+    def _observed(self, bench: Bench, given: list[Call], swaps: list[Swap]) -> list[str]:
+        """Make the calls in one child after the other: a call that hangs ends its child and is noted as hung."""
+        said: list[str] = []
+        until = time.monotonic() + OBSERVED_S
+        while len(said) < len(given) and time.monotonic() < until:
+
+            def work(voice: Voice, at: int = len(said)) -> None:
+                default_signals()
+                for function, code in swaps:
+                    function.__code__ = code
+                bench.observe(given[at:], voice)
+
+            child = spawn(work, self._keeper.fds)
+
+            def overdue(child: Child = child) -> None:
+                self._keeper.send({"alive": True})
+                if time.monotonic() > until:
+                    child.kill()
+
+            before = len(said)
+            said += [message["seen"] for message in child.messages(lambda: ALIVE_S, overdue) if "seen" in message]
+            child.kill()
+            end_strays()
+            if child.status or len(said) == before:
+                said.append("!hung")
+        return said[: len(given)]
 
     def _swaps_of(self, candidate: Message) -> list[Swap]:
         swaps: list[Swap] = []
@@ -1708,6 +1884,9 @@ class Workshop:
         self._tell_plan()
         self._host.send({"ready": bool(self._collector), "dropped": self._dropped})
         while (message := self._host.receive()) is not None:
+            if "observe" in message:
+                self._host.send(self._observe(message))
+                continue
             rest = message["candidates"]
             while rest:
                 glanced = self._glance(rest) if self._glances_left and len(rest) > 1 else [None]
@@ -1719,6 +1898,14 @@ class Workshop:
                     if "spoilt" in answer:
                         return
                 rest = rest[len(glanced) :]
+
+    def _observe(self, message: Message) -> Message:
+        answer = self._ask(message) if self._collector is not None else None
+        if answer is None and self._collector is not None:
+            self._end_collector()
+        end_strays(keep=self._collector_pid)
+        self._files.put_back()
+        return answer or {"observed": [None] * len(message["observe"]), "inputs": 0}
 
     def _glance(self, candidates: list[Message]) -> list[Optional[Message]]:
         """Return the verdicts of the first candidates, of one at least; None for those to be tried one by one."""

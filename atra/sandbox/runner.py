@@ -59,6 +59,13 @@ class Workshop(Protocol):
             limit_scale: multiplies the time limits; the second look at candidates that hung takes more than 1.
         """
 
+    def observe(self, patches: Sequence[Patch]) -> list[tuple[str, ...]]:
+        """Return what each patch makes of the same calls: those that plain tests make, and others made up from them.
+
+        One short word per call, in the same order for each patch: two patches that give or raise the same have the same
+        word there; it starts with `!` where the call raised or hung. Nothing for a patch that cannot be looked at so.
+        """
+
     def __enter__(self) -> "Workshop": ...
 
     def __exit__(self, *_: object) -> None: ...

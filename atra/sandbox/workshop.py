@@ -87,6 +87,19 @@ class PytestWorkshop:
                 self._open()
                 unsent = len(waiting)
 
+    def observe(self, patches: Sequence[Patch]) -> list[tuple[str, ...]]:
+        """Return what each patch makes of the same calls; see `Workshop.observe`."""
+        assert self._inside is not None, "a workshop is a context manager"
+        nothing: list[tuple[str, ...]] = [()] * len(patches)
+        try:
+            self._inside.send({"observe": [_as_message(patch, 1.0) for patch in patches]})
+        except BoxFailed:
+            return nothing
+        answer = self._answer("observed")
+        if answer is None:
+            return nothing
+        return [tuple(seen or ()) for seen in answer["observed"]]
+
     def _send(self, candidates: list[Mapping[str, Any]]) -> None:
         assert self._inside is not None, "a workshop is a context manager"
         try:
@@ -94,7 +107,7 @@ class PytestWorkshop:
         except BoxFailed:  # it has ended; the missing answer says so next
             return
 
-    def _answer(self) -> Mapping[str, Any] | None:
+    def _answer(self, wanted: str = "verdict") -> Mapping[str, Any] | None:
         """Return the next answer, or None when the box has ended, is stuck, or is to stop."""
         assert self._inside is not None, "a workshop is a context manager"
         until = time.monotonic() + _SILENT_S
@@ -103,7 +116,7 @@ class PytestWorkshop:
                 message = self._inside.receive(_LOOK_S)
             except TimeoutError:
                 continue
-            if message is None or "verdict" in message:
+            if message is None or wanted in message:
                 return message
             until = time.monotonic() + _SILENT_S
         return None

@@ -58,6 +58,7 @@ TEMPLATES: tuple[Template, ...] = (
     # function round an expression 117, method call added 60
     Template("wrapped", "call", 150, calls.wrapped),
     Template("called", "call", 20, calls.called),
+    Template("ordered", "call", 20, calls.ordered),
     Template("extremum", "call", 30, calls.extremum),
     # more specific if 68, less specific if 22
     Template("extended-condition", "condition", 85, conditions.extended_condition),
@@ -79,6 +80,7 @@ TEMPLATES: tuple[Template, ...] = (
     Template("inserted-guard", "statement", 80, statements.inserted_guard),
     Template("deleted", "statement", 25, statements.deleted),
     Template("moved", "statement", 40, statements.moved),
+    Template("early-else", "statement", 40, statements.early_else),
     Template("branch", "statement", 20, statements.branch),
     Template("kept-result", "statement", 40, statements.kept_result),
     Template("awaited", "call", 60, calls.awaited),

@@ -223,3 +223,14 @@ def extremum(spot: Spot) -> Iterator[Proposal]:
         for other in ("0", "1", *(item.name for item in spot.values(value) if item.kind in NUMBERS)):
             if other != spot.text(value):
                 yield spot.put(value, f"{name}({spot.text(value)}, {other})", 1 if other.isdigit() else 0.5)
+
+
+def ordered(spot: Spot) -> Iterator[Proposal]:
+    """`set(xs)` -> `dict.fromkeys(xs)`: each once, but in the order in which they came."""
+    for node in spot.each(ast.Call):
+        match node:
+            case ast.Call(func=ast.Name(id="set" | "frozenset"), args=[only], keywords=[]):
+                kept = f"dict.fromkeys({spot.text(only)})"
+                yield spot.put(node, f"list({kept})", 2)
+                yield spot.put(node, kept, 2)
+                yield spot.put(node, f"sorted(set({spot.text(only)}))", 1)

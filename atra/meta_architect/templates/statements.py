@@ -199,6 +199,34 @@ def moved(spot: Spot) -> Iterator[Proposal]:
         yield from _indented(spot, block[at - 1])
 
 
+def early_else(spot: Spot) -> Iterator[Proposal]:
+    """`for ...: if a: return x; else: return y` -> `return y` behind the loop: what is decided too early."""
+    statement, source = spot.statement, spot.source
+    loop = source.parents[statement]
+    if not isinstance(statement, ast.If) or not isinstance(loop, _LOOPS) or not statement.orelse:
+        return
+    indent, last = source.indent(loop), statement.orelse
+    if isinstance(last[0], ast.If) and spot.text(last[0]).startswith("elif"):
+        return
+    behind = source.lines_of(loop)[1]
+    if indent is None or not source.alone(loop) or source.text[behind - 1 : behind] not in "\r\n":
+        return
+    start, end = source.lines_of(statement.body[-1])[1], source.lines_of(last[-1])[1]
+    text = _block_text(spot, last, indent)
+    if text is None:
+        return
+    text = text if text.endswith(("\n", "\r")) else text + source.newline
+    if behind == end:
+        yield spot.splice((start, end), text, 2)
+    else:
+        yield Proposal((spot.edit((start, end), ""), spot.edit((behind, behind), text)))
+    if not loop.orelse:
+        inner = indent + source.unit
+        deeper = _block_text(spot, last, inner)
+        if deeper is not None and behind == end:
+            yield spot.splice((start, end), f"{indent}else:{source.newline}{deeper}")
+
+
 def _exchanged(spot: Spot, one: ast.stmt, other: ast.stmt) -> Iterator[Proposal]:
     (start, middle), (after, end) = spot.source.lines_of(one), spot.source.lines_of(other)
     first, second = spot.source.text[start:middle], spot.source.text[after:end]
@@ -263,6 +291,19 @@ def kept_result(spot: Spot) -> Iterator[Proposal]:
             yield spot.splice(spot.source.span(spot.statement), f"{spot.text(holder)} = {text}", 2)
     for name in spot.locals:
         yield spot.splice(spot.source.span(spot.statement), f"{name.name} = {text}", 0.5)
+    yield from _meant_as_binding(spot, value)
+
+
+def _meant_as_binding(spot: Spot, value: ast.expr) -> Iterator[Proposal]:
+    """`a == b` -> `a = b`, `a + b` -> `a += b`: a line that computes a value and drops it."""
+    match value:
+        case ast.Compare(left=(ast.Name() | ast.Attribute() | ast.Subscript()) as left, comparators=[right]):
+            yield spot.splice(spot.source.span(spot.statement), f"{spot.text(left)} = {spot.text(right)}", 6)
+        case ast.BinOp(left=(ast.Name() | ast.Attribute() | ast.Subscript()) as left, right=right):
+            start, end = spot.source.operator(left, right)
+            sign = spot.source.text[start:end]
+            yield spot.splice(spot.source.span(spot.statement), f"{spot.text(left)} {sign}= {spot.text(right)}", 3)
+            yield spot.splice(spot.source.span(spot.statement), f"{spot.text(left)} = {spot.text(right)}", 3)
 
 
 def mutation(spot: Spot) -> Iterator[Proposal]:

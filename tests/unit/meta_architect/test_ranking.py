@@ -1,5 +1,7 @@
 """Which plausible patch is verified first, and how far it is trusted."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +69,26 @@ def test_the_likelier_change_goes_first_among_equals() -> None:
     other = patch("amount * rate", "amount % rate", rank=2, score=0.2)
 
     assert choose([one, other], SOURCES, FACTS).ranked == (other, one)
+
+
+def test_what_many_agree_on_goes_first() -> None:
+    """Among patches without a sign the largest group of those that behave alike wins, before size and score."""
+    alone = replace(patch("amount * rate", "amount / rate", rank=1, score=0.9), behaviour=("a", "b"))
+    first = replace(patch("amount * rate", "amount * rate + rate", rank=2), behaviour=("a", "c"))
+    second = replace(patch("amount * rate", "rate + amount * rate", rank=3), behaviour=("a", "c"))
+
+    choice = choose([alone, first, second], SOURCES, FACTS)
+
+    assert choice.ranked == (first, second, alone)
+    assert choice.groups == (0, 0, 1)
+
+
+def test_rivals_that_behave_alike_are_no_rivals() -> None:
+    """Confidence falls with other behaviours among the plausible patches, not with other ways to write one."""
+    rival = patch("amount * rate", "amount / rate", 5)
+
+    assert confidence(Choice((HONEST, rival), (0, 0))) == confidence(Choice((HONEST,), (0,)))
+    assert confidence(Choice((HONEST, rival), (0, 1))) < confidence(Choice((HONEST, rival), (0, 0)))
 
 
 def test_patches_with_one_result_count_once() -> None:

@@ -288,6 +288,33 @@ def test_many_candidates_share_a_process_and_nothing_else(tmp_path: Path) -> Non
     assert len({trial.seconds for trial in trials}) < len(trials)  # some shared a process's time
 
 
+def test_patches_are_told_apart_by_what_they_do(tmp_path: Path) -> None:
+    """Calls of the tests, and others made up from them, show which patches behave alike; a hang is a behaviour too."""
+    files: Files = {
+        "code_.py": "def top(items):\n    best = items[1]\n    return best\n",
+        "test_code.py": "import code_\n\n\ndef test_one():\n    assert code_.top([3, 1, 2]) == 3\n\n\n"
+        "def test_two():\n    assert code_.top([4, 2]) == 4\n",
+    }
+    ways = {
+        "largest": "max(items)",
+        "largest, sorted": "sorted(items)[-1]",
+        "first": "items[0]",
+        "first, or a hang": "items[0]\n    while items[0] < items[1]: pass",
+        "no Python": "items[",
+    }
+
+    with workshop_on(tmp_path, files) as workshop:
+        patches = [(edit(files, "code_.py", "items[1]", new),) for new in ways.values()]
+        seen = dict(zip(ways, workshop.observe(patches), strict=True))
+        verdict = verdicts(workshop, patches[:1])
+
+    assert seen["largest"] == seen["largest, sorted"] != seen["first"]
+    assert "!hung" in seen["first, or a hang"]
+    assert len(seen["largest"]) > 20
+    assert seen["no Python"] == ()
+    assert verdict == ["plausible"]
+
+
 def test_a_slow_candidate_gets_its_time_at_a_larger_scale(tmp_path: Path) -> None:
     """What takes longer than the limit is hung, and passes when the limits are stretched."""
     files: Files = {
