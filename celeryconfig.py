@@ -26,6 +26,8 @@ task_routes = {
     "distill.*": {"queue": "distill"},
     "brain.watch": {"queue": "maintenance"},
     "brain.*": {"queue": "distill"},
+    "training.train": {"queue": "gpu"},
+    "training.*": {"queue": "distill"},
     "precache.*": {"queue": "scout"},
     "maintenance.*": {"queue": "maintenance"},
 }

@@ -30,6 +30,7 @@ TASK_MODULES = (
     "workers.distillation",
     "workers.precache",
     "workers.brain",
+    "workers.training",
     "workers.maintenance",
     "workers.own_failures",
 )

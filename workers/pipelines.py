@@ -33,6 +33,7 @@ ASK = "ask"
 DISTILL = "distill"
 PRECACHE = "precache"
 BRAIN = "brain"
+TRAINING = "training"
 
 PEOPLE = "people"
 """A step that nobody works on: it ends, excused, at its run's deadline, and what comes after it begins."""
@@ -78,6 +79,11 @@ def distill() -> Plan:
 def brain(shards: int) -> Plan:
     """Return the plan that compares a candidate with the brain that serves; each shard asks both its items."""
     return Plan(BRAIN, (("compare", shards), ("judge", 1)))
+
+
+def training() -> Plan:
+    """Return the plan that trains a candidate and has it compared with what serves."""
+    return Plan(TRAINING, (("train", 1), ("compare", 1)))
 
 
 def watch() -> Plan:

@@ -104,6 +104,10 @@ class Work:
         """Say how far the step is; the next heartbeat writes it down."""
         self._progress = progress
 
+    def got_further(self) -> None:
+        """Say that the step would go on from further than ever before: earlier attempts no longer count."""
+        self._runs.got_further(self.claim)
+
     def over(self) -> bool:
         """Return whether to stop: the run was cancelled, or the step is somebody else's by now."""
         return self._over.is_set()

@@ -3,15 +3,18 @@
 import getpass
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from atra.cli.console import age, err, out, plain, print_json, table
+from atra.cli.repair import Interrupted
 from atra.cli.session import with_database
-from atra.core.errors import BadInput
+from atra.core.errors import BadInput, Transient
 from atra.core.records import to_json
+from atra.core.runs import Run
 from atra.distillation.data_set import is_whole
 from atra.distillation.picture import picture_of
 from atra.distillation.policy import SHIPPED, Rule
@@ -198,6 +201,35 @@ def build(as_json: Json = False) -> None:
     raise typer.Exit(0 if known else 1)
 
 
+@commands.command("train")
+def train(
+    data_set: Annotated[str, typer.Argument(help="A data set's id, or its beginning; the newest unless said.")] = "",
+    base: Annotated[str, typer.Option(help="The model to begin with: a folder, or a name on the hub.")] = "",
+    here: Annotated[
+        bool, typer.Option("--here", help="Train in this shell; else a worker on the queue gpu does.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a candidate for the brain from a data set; `[training]` in atra.toml says how."""
+    with with_database() as wired:
+        run = _trained(wired, data_set, base, here=here, quiet=as_json)
+        steps = wired.runs.steps(run.id)
+    done = next((step.output for step in steps if step.name == "train" and step.output), None)
+    error = next((step.error for step in steps if step.error), None)
+    if as_json:
+        print_json({"run_id": run.id, "status": run.outcome or run.state, "reason": run.reason, "trained": done})
+    elif run.state == "open":
+        out.print(
+            f"Run {run.id} waits for a worker on the queue gpu (`atra up --gpu`); `atra show {run.id}` follows it."
+        )
+    else:
+        out.print(f"{plain(run.reason or '')}; run {run.id}", soft_wrap=True)
+        if done:
+            out.print(f"[dim]{done['steps']} steps, {done['tokens']} tokens, {done['left_out']} rows were too long[/]")
+    if run.state == "ended" and run.outcome != "trained":
+        raise typer.Exit({"BadInput": 2, "MissingPart": 3}.get(str((error or {}).get("type")), 1))
+
+
 @commands.command("report")
 def report(
     data_set: Annotated[str, typer.Argument(help="A data set's id, or its beginning; the newest unless said.")] = "",
@@ -226,6 +258,35 @@ def report(
     _print_bars("tokens", [(f"up to {bound}", count) for bound, count in lengths])
     if picture is not None:
         out.print(f"The picture is in {plain(picture)}.")
+
+
+def _trained(wired: Wiring, data_set: str, base: str, *, here: bool, quiet: bool) -> Run:
+    """Open the training, and have it carried out: by a worker, or here; where this process is killed, by a worker."""
+    from workers.app import app  # the application is made from the wiring
+    from workers.owners import this_process
+    from workers.pipelines import send
+    from workers.task import run_step
+    from workers.training import compare, open_training, recipe_of
+    from workers.training import train as learn
+
+    run = open_training(wired, data_set, recipe_of(wired, base))
+    if not here:
+        send(app, wired.runs, run)
+        return run
+    try:
+        with nullcontext() if quiet else err.status("training"):
+            run_step("train", run.id, 0, learn)
+            run_step("compare", run.id, 0, compare)
+    except KeyboardInterrupt as interrupt:
+        wired.runs.forfeit(lambda owner: owner == this_process())
+        wired.runs.cancel(run.id)
+        raise Interrupted(wired.runs.get(run.id)) from interrupt
+    except Transient:
+        raise
+    except Exception:
+        if wired.runs.get(run.id).state == "open":
+            raise
+    return wired.runs.get(run.id)
 
 
 def _decide(rule: Rule, *, as_json: bool) -> None:

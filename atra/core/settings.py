@@ -85,6 +85,7 @@ class RepositorySettings(BaseModel):
     merge_into: str | None = None  # the branch that `merge` moves; the checked out one unless said
     remote: str = "origin"  # where `push` sends the branch
     pull_request: bool = False  # whether `push` also opens one at the forge
+    least_confidence: float = Field(0.25, ge=0, le=1)  # a repair that is trusted less waits for people, on its branch
     forge_url: str = "https://api.github.com"
     on_regression: Literal["revert", "report"] = "revert"  # when a failure comes back although its fix is in
 
@@ -247,6 +248,30 @@ class BrainSettings(BaseModel):
     leads: bool = False  # whether repairs look first where it would, once that was measured to help
 
 
+class TrainingSettings(BaseModel):
+    """How a brain is trained, as `[training]` in `atra.toml`; docs/training.md says what follows from it."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    base: str = ""  # a folder, or a name on the hub
+    licence: str = ""  # of the base; every version names it
+    method: Literal["lora", "full"] = "lora"
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    steps: Annotated[int, Field(ge=0)] = 0  # of the optimiser; 0 for what the epochs make
+    learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.0  # 0 for 2e-4 with lora, 2e-5 with full
+    rows_per_step: Annotated[int, Field(ge=1)] = 16
+    micro_batch: Annotated[int, Field(ge=1)] = 8  # rows that a device takes at once
+    longest_tokens: Annotated[int, Field(ge=16)] = 4096
+    packing: bool = False
+    save_steps: Annotated[int, Field(ge=1)] = 100
+    lora_rank: Annotated[int, Field(ge=1)] = 16
+    seed: int = 0
+    launcher: str = "process"  # or a profile of TRL for accelerate: multi_gpu, fsdp2, zero2, zero3; or its path
+    processes: Annotated[int, Field(ge=1)] = 1  # devices over all nodes
+    launcher_options: tuple[str, ...] = ()
+    grace_s: Seconds = 300.0  # for the last checkpoint, when a training is stopped
+
+
 class Settings(BaseSettings):
     """All of ATRA's settings with their defaults; see the module's docstring for where they are read."""
 
@@ -301,6 +326,8 @@ class Settings(BaseSettings):
     precache: PrecacheSettings = PrecacheSettings()
     distill: DistillSettings = DistillSettings()
     brain: BrainSettings = BrainSettings()
+    training: TrainingSettings = TrainingSettings()
+    allow_cpu_training: bool = Field(False, description="whether a node without a GPU may train")
 
     @classmethod
     def settings_customise_sources(
@@ -421,4 +448,5 @@ _TABLES: dict[str, type[BaseModel]] = {
     "precache": PrecacheSettings,
     "distill": DistillSettings,
     "brain": BrainSettings,
+    "training": TrainingSettings,
 }

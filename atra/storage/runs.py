@@ -195,6 +195,11 @@ class RunStore:
             ).one_or_none()
         return Pulse(held and row is not None and row.state == "open", row is None or row.cancel_requested)
 
+    def got_further(self, claim: Claim) -> None:
+        """Let attempts before this one no longer count: a step that goes on where it was is no poison."""
+        with transaction(self._engine) as db:
+            db.execute(update(steps).where(held_by(claim)).values(attempt=1))
+
     def settle(self, claim: Claim, output: Any, ending: Ending | None = None) -> None:
         """Write down the step's output and, with an ending, end the run and open the next, in one transaction.
 
