@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --quiet
 
-.PHONY: help demo up test check format bench-repair bench-speed bench-rooms bench-overhead bench-gate bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision clean sandbox
+.PHONY: help demo up test check format bench-repair bench-speed bench-rooms bench-overhead bench-gate bench-sureness bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision clean sandbox
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ bench-overhead: .venv/installed-dev sandbox ## what a war-room costs beside a ba
 
 bench-gate: .venv/installed-dev ## how often the gate promotes an equal model, and a better one
 	@$(VENV)/python -m benchmarks.gate
+
+bench-sureness: .venv/installed-all ## whether a brain that says it is sure is right as often as promised
+	@OMP_NUM_THREADS=1 $(VENV)/python -m benchmarks.sureness
 
 bench-curation: .venv/installed-all ## how long choosing among 100,000 traces takes, and what it finds
 	@$(VENV)/python -m benchmarks.curation

@@ -54,6 +54,6 @@ def measure(replayed: Sequence[Replayed], *, tries: int = 0, alpha: float = 0.05
         median(one.without for one in replayed) if replayed else 0.0,
         median(one.led for one in replayed) if replayed else 0.0,
         p_value,
-        tries + 1,
+        tries + bool(replayed),
         p_value < alpha_of(tries, alpha) and spent_led <= (1 - least) * spent,
     )
