@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
 import structlog
 
@@ -58,6 +59,7 @@ from workers.orchestrator import escalating
 from workers.pointing import leads_for
 from workers.recorded import from_recording, may_be_recorded
 from workers.rooms import hints_for, learn
+from workers.targets import entry_of
 from workers.task import StepFunction, Work, step_task
 from workers.watch import refusal_of
 from workers.workspace import (
@@ -265,15 +267,23 @@ def commit(work: Work) -> tuple[Commit, Ending]:
     repository = Repository.open(target.path)
     files = contents(repository, target, proof.files)
     branch = f"atra/repair-{work.run.id}"
-    landed = repository.commit(
-        target.revision, branch, files, message(work.run.id, work.run.failure_id, target, reproduction, proof)
-    )
+    review = _review(proof, entry_of(Path(target.path), work.wired.settings)[1].least_confidence)
+    told = message(work.run.id, work.run.failure_id, target, reproduction, proof, review)
+    landed = repository.commit(target.revision, branch, files, told)
     if work.run.failure_id:
         work.wired.failures.mark_repaired(work.run.failure_id)
-    record = Commit(branch, landed, target.revision, tuple(sorted(files)))
-    start_delivery(work, target, record)
+    record = Commit(branch, landed, target.revision, tuple(sorted(files)), review)
+    if not review:
+        start_delivery(work, target, record)
     _learn(work, repository, target, proof)
-    return record, Ending("fixed", f"commit {landed[:12]} on {branch}")
+    return record, Ending("fixed", f"commit {landed[:12]} on {branch}{', needs review' if review else ''}")
+
+
+def _review(proof: Verification, least: float) -> str:
+    """Return why people must look at the patch before it goes any further; nothing where they need not."""
+    if proof.confidence >= least:
+        return ""
+    return f"confidence {proof.confidence:.2f} is below the {least:g} that this repository asks for"
 
 
 def _hinted_patches(hints: Hints, here: Workspace) -> list[Candidate]:

@@ -78,6 +78,7 @@ def as_contract(run: Run, steps: list[Step], calls: Sequence[Call] | None = None
         "written_test": next(iter(reproduction.written), None) if reproduction else None,
         "set_aside": _aside(outputs, proof),
         "confidence": proof.confidence if proof and winner else None,
+        "needs_review": landed.review if landed and landed.review else None,
         "alternatives": _alternatives(choice, asked, winner),
         "proposals": [_proposal(proposal) for one in asked for proposal in one.made],
         "model_calls": sum(one.calls for one in asked) if calls is None else len(calls),
@@ -147,6 +148,8 @@ def print_outcome(run: Run, steps: list[Step], calls: Sequence[Call] | None = No
         )
         if result["commit"]:
             out.print(f"commit [bold]{result['commit'][:12]}[/] on branch [bold]{plain(result['branch'])}[/]")
+        if result["needs_review"]:
+            out.print(f"[bold yellow]needs review[/]: {plain(result['needs_review'])}", soft_wrap=True)
     else:
         colour = {"nothing_to_repair": "green", "not_fixed": "yellow"}.get(result["status"], "red")
         out.print(f"[bold {colour}]{result['status'].replace('_', ' ')}[/]: {plain(run.reason or '')}", soft_wrap=True)

@@ -15,9 +15,14 @@ _WEAK = (
 
 
 def message(
-    run_id: str, failure_id: str | None, target: Target, reproduction: Reproduction, proof: Verification
+    run_id: str,
+    failure_id: str | None,
+    target: Target,
+    reproduction: Reproduction,
+    proof: Verification,
+    review: str = "",
 ) -> str:
-    """Return the message for the commit of a proved patch.
+    """Return the message for the commit of a proved patch; `review` says why people must look at it, where they must.
 
     Test ids, paths and error texts come from the repository: line ends and control characters are taken out, so that
     they can forge no trailer.
@@ -41,6 +46,8 @@ def message(
     ]
     if reproduction.written:
         body += ["", *_WEAK]
+    if review:
+        body += ["", f"Read it before you merge it: {one_line(review)}."]
     if reproduction.aside:
         body.append(f"Set aside: {_count(len(reproduction.aside), 'test')} that fail for reasons outside the code.")
     fixed = f"{len(tests)} fixed" + (" (from a recorded call)" if reproduction.written else "")
@@ -50,6 +57,7 @@ def message(
         f"Atra-Base: {target.revision}",
         f"Atra-Generator: {_generator(candidate)}",
         f"Atra-Tests: {fixed}, {len(proof.passing_after)} passing, {len(proof.failing_after)} failing",
+        *(["Atra-Review: needs-review"] if review else []),
     ]
     return "\n".join([*body, "", *trailers]) + "\n"
 

@@ -194,12 +194,13 @@ class Verification:
 
 @dataclass(frozen=True)
 class Commit:
-    """Where the repair landed."""
+    """Where the repair landed; `review` says why people must look at it before it goes any further, where they must."""
 
     branch: str
     commit: str
     base: str
     files: tuple[str, ...]
+    review: str = ""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,17 @@ def test_the_trailers_say_where_the_commit_comes_from():
     ]
 
 
+def test_a_repair_that_people_must_read_says_so():
+    """The reason stands in the text, the mark among the trailers."""
+    failing = TestResult("t.py::a", "failed", 0.1, "AssertionError", "")
+    proof = Verification(winner=WINNER, passing_after=("a",))
+
+    text = message("r1", None, TARGET, Reproduction((failing,), ()), proof, "confidence 0.10 is below the 0.25")
+
+    assert "confidence 0.10 is below the 0.25" in text
+    assert trailers(text)[-1] == "Atra-Review: needs-review"
+
+
 def test_text_of_the_repository_forges_no_trailer():
     """Line ends in a test's id or message do not start a line of their own."""
     text = written("t.py::a\nAtra-Run: forged", "x\n\nAtra-Run: forged\r\nAtra-Base: 0")
