@@ -26,6 +26,23 @@ def groups(items: Sequence[Plausible]) -> list[int]:
     return [place[label] for label in labels]
 
 
+def signs(base: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
+    """Return what speaks against a patch in what it does: `none` where it returns None and the base never did.
+
+    Code that mostly answers and at times falls off its end passes every test that asks for something false.
+
+    Args:
+        base: what the unchanged code makes of the same calls.
+    """
+    before = {_type(word) for word in base} - {""}
+    return ("none",) if before and "NoneType" not in before and "NoneType" in map(_type, words) else ()
+
+
+def _type(word: str) -> str:
+    """Return the type of what a call returned; nothing where it did not."""
+    return "" if word.startswith("!") else word.partition(" ")[2]
+
+
 def _returned(words: Sequence[str], at: int) -> bool:
     return not _word(words, at).startswith("!")
 

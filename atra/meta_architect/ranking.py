@@ -10,7 +10,7 @@ import io
 import tokenize
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from atra.core.edits import apply, by_path
 from atra.meta_architect.behaviour import groups
@@ -52,7 +52,8 @@ def choose(plausible: Sequence[Plausible], sources: Mapping[str, str], reproduct
         result = tuple((path, ast.dump(after)) for path, _, after in trees)
         if result not in seen:
             seen.add(result)
-            judged.append((judge(item, sources, expected), item))
+            judgement = judge(item, sources, expected)
+            judged.append((replace(judgement, signs=(*judgement.signs, *item.signs)), item))
     sizes = Counter(numbers := groups([item for _, item in judged]))
     order = sorted(
         zip(judged, numbers, strict=True),

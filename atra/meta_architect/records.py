@@ -103,12 +103,13 @@ class Plausible:
     """A candidate that passed the screen. `rank` is its place in the whole stream, from 1.
 
     `behaviour` is what it makes of calls that all are given, a word for each (see `Workshop.observe`); empty where
-    nobody looked.
+    nobody looked. `signs` are what speaks against it there.
     """
 
     candidate: Candidate
     rank: int
     behaviour: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

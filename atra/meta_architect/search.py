@@ -14,6 +14,7 @@ from itertools import count, islice
 from typing import Protocol
 
 from atra.core.edits import Patch
+from atra.meta_architect.behaviour import signs
 from atra.meta_architect.records import Candidate, Plausible, Search
 from atra.meta_architect.second_edits import Partial
 from atra.sandbox.protocol import Stop, never
@@ -24,7 +25,9 @@ _SECOND_LOOK = 20.0
 
 _SECOND_LOOKS = 200
 
-_LEAST_OBSERVED, _MOST_OBSERVED = 1, 60
+_MOST_OBSERVED = 60
+"""How many of the plausible candidates are looked at for what they do."""
+
 _FIRST_SHARE = 0.6
 """The share of a search's time after which it turns to second edits, where there is something to build upon."""
 
@@ -171,11 +174,13 @@ class _Look:
     def observed(self) -> list[Plausible]:
         """Return what was found by rank, the first of it with what it makes of the calls that all are given."""
         found = sorted(self.found, key=lambda plausible: plausible.rank)
-        if len(found) < _LEAST_OBSERVED or self.over():
+        if not found or self.over():
             return found
-        seen = self.workshop.observe([plausible.candidate.patch for plausible in found[:_MOST_OBSERVED]])
+        patches = [plausible.candidate.patch for plausible in found[:_MOST_OBSERVED]]
+        base, *seen = self.workshop.observe([(), *patches])
         looked = zip(found, seen, strict=False)
-        return [*(replace(one, behaviour=words) for one, words in looked), *found[_MOST_OBSERVED:]]
+        told = [replace(one, behaviour=words, signs=signs(base, words)) for one, words in looked]
+        return [*told, *found[_MOST_OBSERVED:]]
 
     def _note(self, tried: Plausible, trial: Trial) -> None:
         self.verdicts[trial.verdict] += 1

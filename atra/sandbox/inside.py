@@ -1317,26 +1317,27 @@ RECORDED, OBSERVED = 24, 72
 
 
 class Observer:
-    """Notes the calls that tests make of the project's functions."""
+    """Tells of the calls that tests make of the project's functions."""
 
-    def __init__(self, live: Optional[Live]) -> None:
+    def __init__(self, live: Optional[Live], voice: Voice) -> None:
         self._keys = {id(function.__code__): key_of(function.__code__) for function in live.functions()} if live else {}
-        self.made: dict[Call, None] = {}
+        self._voice = voice
 
     def record(self, call: Any) -> None:
-        """Make the call of a plain test and note what it calls directly."""
+        """Make the call of a plain test and tell what it calls directly, before it does."""
         test = call.func.__code__
 
         def note(frame: types.FrameType, event: str, _: Any) -> None:
             code = frame.f_code
-            if event == "call" and frame.f_back is not None and frame.f_back.f_code is test and id(code) in self._keys:
-                count = code.co_argcount
-                values = [frame.f_locals[name] for name in code.co_varnames[:count]]
-                if not code.co_kwonlyargcount and not code.co_flags & 0x0C and len(self.made) < RECORDED:
-                    try:
-                        self.made.setdefault((self._keys[id(code)], pickle.dumps(values, protocol=4)))
-                    except Exception:  # what cannot be kept is not looked at
-                        return
+            if event != "call" or frame.f_back is None or frame.f_back.f_code is not test or id(code) not in self._keys:
+                return
+            if not code.co_kwonlyargcount and not code.co_flags & 0x0C:
+                values = [frame.f_locals[name] for name in code.co_varnames[: code.co_argcount]]
+                try:
+                    data = pickle.dumps(values, protocol=4)
+                except Exception:  # what cannot be kept is not looked at
+                    return
+                self._voice.say({"call": self._keys[id(code)], "values": data.hex()})
 
         sys.setprofile(note)
         try:
@@ -1402,7 +1403,6 @@ class Bench:
 
     def __init__(self, plugin: Plugin, session: Any, machinery: Machinery, live: Optional[Live] = None) -> None:
         self._plugin, self._machinery, self._live = plugin, machinery, live
-        self._calls: Optional[list[Call]] = None
         self._items = {item.nodeid: item for item in session.items}
         self._codes = self._code_of_tests()
         self._sentinels: dict[str, Any] = {}
@@ -1465,31 +1465,18 @@ class Bench:
         state = self._remains.look()
         return state is not None and len(state[1]) <= STATE_BYTES and self._remains.look() == state
 
-    def recorded(self, plan: Message) -> list[Call]:
-        """Return the calls that plain tests make of the project's functions, and calls changed a little from them."""
-        if self._calls is None:
-            observer = Observer(self._live)
-            read, write = os.pipe()
-            pid = os.fork()
-            if not pid:
-                leave = os._exit
-                try:
-                    silence()
-                    default_signals()
-                    signal.setitimer(signal.ITIMER_PROF, OBSERVED_S)
-                    for name in [*plan["failing"], *plan["passing"]]:
-                        if name in self._plain and name in plan["plain"]:
-                            observer.record(self._plain[name])
-                finally:
-                    with os.fdopen(write, "wb") as pipe:
-                        pipe.write(pickle.dumps(observer.made))
-                    leave(0)
-            os.close(write)
-            with os.fdopen(read, "rb") as told:
-                data = told.read()
-            os.waitpid(pid, 0)
-            self._calls = varied_calls(pickle.loads(data)) if data else []
-        return self._calls
+    def record(self, names: list[str], voice: Voice) -> None:
+        """Run plain tests and say which calls they make of the project's functions; one that hangs ends the process."""
+        silence()
+        observer = Observer(self._live, voice)
+        for name in names:
+            voice.say({"begin": name})
+            signal.setitimer(signal.ITIMER_PROF, OBSERVED_CALL_S)
+            observer.record(self._plain[name])
+
+    def plain_tests(self, plan: Message) -> list[str]:
+        """Return the tests that are called without pytest round them, the failing ones first."""
+        return [name for name in (*plan["failing"], *plan["passing"]) if name in self._plain and name in plan["plain"]]
 
     def observe(self, given: list[Call], voice: Voice) -> None:
         """Make the calls and say of each what came out, in a few characters; one that takes long ends the process."""
@@ -1502,7 +1489,7 @@ class Bench:
                 values = pickle.loads(arguments)
                 result = functions[key](*values)
                 shown = list(itertools.islice(result, 1000)) if inspect.isgenerator(result) else result
-                text = digest(pickle.dumps((shown, values), protocol=4))
+                text = f"{digest(pickle.dumps((shown, values), protocol=4))} {type(result).__name__}"
             except BaseException as error:  # what the code raises is what it does
                 text = f"!{digest(type(error).__name__.encode())}"
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -1647,6 +1634,7 @@ class Collector:
         self._plugin = Plugin(self._serve, machinery)
         self._sources: dict[str, tuple[SourceText, Optional[Pieces]]] = {}
         self._glances: Optional[bool] = None
+        self._calls: Optional[list[Call]] = None
         self._frozen_at_start = gc.get_freeze_count()  # Python 3.12 starts with some
 
     def run(self) -> None:
@@ -1750,7 +1738,9 @@ class Collector:
 
     def _observe(self, bench: Bench, plan: Message, candidates: list[Message]) -> Message:
         """Return what each candidate makes of the same calls, see `Observer`; None of one that cannot be swapped in."""
-        given = bench.recorded(plan)
+        if self._calls is None:
+            self._calls = varied_calls(self._recorded(bench, plan))
+        given = self._calls
         seen: list[Optional[list[str]]] = []
         for candidate in candidates:
             try:
@@ -1760,6 +1750,36 @@ class Collector:
                 continue
             seen.append(self._observed(bench, given, swaps))
         return {"observed": seen, "inputs": len(given)}
+
+    def _recorded(self, bench: Bench, plan: Message) -> list[Call]:
+        """Return the first calls that plain tests make of the project's functions."""
+        names = bench.plain_tests(plan)
+        made: dict[Call, None] = {}
+        until = time.monotonic() + OBSERVED_S
+        while names and len(made) < RECORDED and time.monotonic() < until:
+
+            def work(voice: Voice, names: list[str] = names) -> None:
+                default_signals()
+                bench.record(names, voice)
+
+            child = spawn(work, self._keeper.fds)
+
+            def overdue(child: Child = child) -> None:
+                self._keeper.send({"alive": True})
+                if time.monotonic() > until:
+                    child.kill()
+
+            for message in child.messages(lambda: ALIVE_S, overdue):
+                if "begin" in message:
+                    names = names[names.index(message["begin"]) + 1 :]
+                elif "call" in message:
+                    path, line, name = message["call"]
+                    made[(path, line, name), bytes.fromhex(message["values"])] = None
+            child.kill()
+            end_strays()
+            if not child.status:
+                break
+        return list(made)[:RECORDED]
 
     def _observed(self, bench: Bench, given: list[Call], swaps: list[Swap]) -> list[str]:
         """Make the calls in one child after the other: a call that hangs ends its child and is noted as hung."""

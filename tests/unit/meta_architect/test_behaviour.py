@@ -2,7 +2,7 @@
 
 import pytest
 
-from atra.meta_architect.behaviour import groups
+from atra.meta_architect.behaviour import groups, signs
 from atra.meta_architect.records import Candidate, Plausible
 
 
@@ -27,3 +27,18 @@ def test_patches_that_make_the_same_of_the_same_calls_are_one_group(
 ) -> None:
     """Calls that fewer than half return from tell nothing; who was not looked at stands alone."""
     assert groups(items) == expected
+
+
+@pytest.mark.parametrize(
+    ("base", "words", "expected"),
+    [
+        (["1 bool", "!e"], ["1 bool", "2 NoneType"], ("none",)),
+        (["1 bool", "2 NoneType"], ["1 bool", "2 NoneType"], ()),
+        (["!e", "!e"], ["2 NoneType", "!e"], ()),
+        (["1 bool", "!e"], ["1 bool", "!e"], ()),
+    ],
+    ids=["falls-off-its-end", "as-before", "nothing-known", "raises"],
+)
+def test_none_where_there_was_none_before_is_a_sign(base: list[str], words: list[str], expected: tuple[str]) -> None:
+    """A patch that returns None speaks against itself where the unchanged code returned other things only."""
+    assert signs(base, words) == expected
