@@ -42,7 +42,8 @@ SOURCE = "brain:"
 PASSED = "better"
 """The outcome of an evaluation that the gate passed."""
 
-_SHARD = 100  # items of one step: with two models and a minute for each answer, most steps end within their time limit
+_TURN_S, _MOST = 3000.0, 100
+"""The seconds that one step's answers may take together, which is within a step's time limit, and its items at most."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,12 @@ def open_evaluation(wired: Wiring, brain_id: str) -> tuple[Evaluation, Run]:
     Raises:
         BadInput: the sets cannot be read, it serves already, or there is nothing to compare it with.
     """
-    candidate, sets = wired.brains.get(brain_id), sets_of(wired.settings.brain.evaluation)
+    chosen = wired.settings.brain
+    candidate, sets = wired.brains.get(brain_id), sets_of(chosen.evaluation)
     versions.version(wired.brain_folder, candidate.id)
     evaluation = wired.brains.open_evaluation(candidate.id, opponent(wired, candidate), sets)
-    shards = max(1, -(-sum(len(one.items) for one in sets) // _SHARD))
+    of_a_step = min(_MOST, max(1, int(_TURN_S / (2 * chosen.timeout_s))))
+    shards = -(-sum(len(one.items) for one in sets) // of_a_step)
     return evaluation, wired.runs.open(new_id("b"), brain(shards), {"evaluation": evaluation.id})
 
 

@@ -200,6 +200,18 @@ def test_an_evaluation_that_was_killed_goes_on_where_it_was(
         assert 2 * ITEMS + 4 <= len(server.requests) <= 2 * ITEMS + 6  # four to see that both are there
 
 
+def test_no_step_can_take_longer_than_it_may(wired: Wiring, pair: tuple[Brain, Path]) -> None:
+    """Where each answer may take ten minutes, a step asks both models two items: shards share the work by that."""
+    slow = wired.settings.brain.model_copy(update={"timeout_s": 600.0})
+    with WireServer(says()) as server:
+        patient = served_by(use(wired.settings.model_copy(update={"brain": slow})), server)
+        _, run = open_evaluation(patient, pair[0].id)
+        steps = patient.runs.steps(run.id)
+        assert [step.name for step in steps] == ["compare"] * (ITEMS // 2) + ["judge"]
+        run_step("compare", run.id, 3, compare)
+        assert patient.runs.outputs(run.id, "compare") == [{"new": 4, "items": 2}]
+
+
 def test_sets_that_were_changed_are_other_sets(wired: Wiring, pair: tuple[Brain, Path], tmp_path: Path) -> None:
     """What was begun on the old ones ends with an error, and what is begun now is another try."""
     with WireServer(says()) as server:
