@@ -241,7 +241,7 @@ class BrainSettings(BaseModel):
     first: Literal["base", "nothing"] = "base"  # what the first candidate must be better than
     max_error: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # accepted share of wrong answers
     max_output_tokens: Annotated[int, Field(ge=16)] = 1024
-    timeout_s: Seconds = 60.0  # for one answer
+    timeout_s: Annotated[float, Field(gt=0, le=1500)] = 60.0  # for one answer
     slow_s: Seconds = 30.0  # an answer that took longer counts as ill
     window: Annotated[int, Field(ge=10, le=1000)] = 50  # questions that are looked at for its health
     ill: Annotated[float, Field(gt=0, lt=1)] = 0.3  # share of them beyond which it is taken out of service
