@@ -205,18 +205,22 @@ def roll_back(wired: Wiring, why: str, brain_id: str = "") -> tuple[str, str] | 
     now = wired.brains.roll_back(gone, why)
     if now is None:
         return None
-    wired.cache.invalidate(sources=[f"{SOURCE}{gone}"])
     follow(wired)
     log.warning("brain rolled back", brain=gone[:12], now=now[:12], why=why)
     return gone, now
 
 
 def follow(wired: Wiring) -> bool:
-    """Let the link on the disk name the brain that serves; return whether it did not before.
+    """Let the link on the disk name the brain that serves, and the cache hold no answer of one that was taken out.
 
-    A process may die between the database and the link; whoever comes next does this.
+    A process may die between the database and these two; whoever comes next does this.
+
+    Returns:
+        Whether the link named another one before.
     """
     root, serving = wired.brain_folder, wired.brains.serving()
+    gone = [f"{SOURCE}{one.id}" for one in wired.brains.all() if one.state == "refused" and one.served_at is not None]
+    wired.cache_store.invalidate("the brain was taken out of service", (), None, (), gone)
     if versions.serving(root) == serving:
         return False
     if serving:
