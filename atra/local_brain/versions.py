@@ -8,6 +8,7 @@ Nothing that runs when it is loaded is taken in: no pickle, no code. Whether a v
 the database to say; this module only makes that the link and the files are never half of anything.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -67,7 +68,7 @@ def admit(model: Path, lineage: Lineage, root: Path) -> Version:
     versions = root / "versions"
     versions.mkdir(parents=True, exist_ok=True)
     names = sorted(_taken(model))
-    draft = Path(mkdtemp(prefix=".draft-", dir=versions))
+    draft, held = _draft(versions)
     try:
         for name in names:
             shutil.copyfile(model / name, draft / name)
@@ -79,6 +80,7 @@ def admit(model: Path, lineage: Lineage, root: Path) -> Version:
         return _named(draft, Version(sha256(manifest).hexdigest(), versions / sha256(manifest).hexdigest(), lineage))
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        os.close(held)
 
 
 def version(root: Path, id: str) -> Version:
@@ -184,6 +186,40 @@ def _is_safetensors(file: Path) -> bool:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
             return False
     return bool(ends) and all(isinstance(end, int) for end in ends) and max(ends) == size - 8 - length
+
+
+def _draft(versions: Path) -> tuple[Path, int]:
+    """Return an empty folder with the handle that locks it, having removed those of processes that died.
+
+    A draft is locked as long as its process lives; the folder of all versions is while one is made, so that one that
+    is not locked yet is not taken for a dead one's.
+    """
+    everything = os.open(versions, os.O_RDONLY)
+    try:
+        fcntl.flock(everything, fcntl.LOCK_EX)
+        for left in versions.glob(".draft-*"):
+            with suppress(OSError):
+                os.close(_locked(left))
+                shutil.rmtree(left, ignore_errors=True)
+        draft = Path(mkdtemp(prefix=".draft-", dir=versions))
+        return draft, _locked(draft)
+    finally:
+        os.close(everything)
+
+
+def _locked(folder: Path) -> int:
+    """Return the handle that locks a folder.
+
+    Raises:
+        BlockingIOError: somebody else has it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _named(draft: Path, found: Version) -> Version:

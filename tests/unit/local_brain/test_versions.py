@@ -1,6 +1,8 @@
 """Versions of the brain: whole or not there, with nothing in them that runs, and a link that is never half moved."""
 
+import fcntl
 import json
+import os
 import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +132,21 @@ def test_readers_find_the_old_version_or_the_new(model: Path, root: Path):
     assert len(seen) > 1
     assert serving(root) == one.id
     assert {path.name for path in root.iterdir()} == {"versions", "serving"}
+
+
+def test_what_a_dead_process_left_is_removed(model: Path, root: Path):
+    """A draft that somebody holds is let alone."""
+    admit(model, LINEAGE, root)
+    drafts = [root / "versions" / f".draft-{name}" for name in ("dead", "living")]
+    for draft in drafts:
+        draft.mkdir()
+    held = os.open(drafts[1], os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    admit(model, replace(LINEAGE, parent="x"), root)
+
+    assert [draft.exists() for draft in drafts] == [False, True]
+    os.close(held)
 
 
 @given(st.binary(max_size=200))
