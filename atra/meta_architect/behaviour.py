@@ -1,13 +1,12 @@
 """Which plausible patches do the same: they make the same of the calls that all of them were given."""
 
-from collections import Counter
 from collections.abc import Hashable, Sequence
 
 from atra.meta_architect.records import Plausible
 
 
 def groups(items: Sequence[Plausible]) -> list[int]:
-    """Return the number of each patch's group, from 0, the largest first; equally large ones by their first patch.
+    """Return the number of each patch's group, from 0, in the order in which they come.
 
     A call tells patches apart only where at least half of them return from it: what is given to a call that is made up
     may be nothing that the code was written for. A patch that nobody could look at is a group of its own.
@@ -19,28 +18,31 @@ def groups(items: Sequence[Plausible]) -> list[int]:
         tuple(_word(item.behaviour, at) for at in telling) if item.behaviour else number
         for number, item in enumerate(items)
     ]
-    sizes = Counter(labels)
-    first = {label: labels.index(label) for label in sizes}
-    order = sorted(sizes, key=lambda label: (-sizes[label], first[label]))
-    place = {label: number for number, label in enumerate(order)}
-    return [place[label] for label in labels]
+    known: dict[Hashable, int] = {}
+    return [known.setdefault(label, len(known)) for label in labels]
 
 
 def signs(base: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
-    """Return what speaks against a patch in what it does: `none` where it returns None and the base never did.
+    """Return what speaks against a patch in what it does: `type` where a function returns what it never did before.
 
     Code that mostly answers and at times falls off its end passes every test that asks for something false.
 
     Args:
         base: what the unchanged code makes of the same calls.
     """
-    before = {_type(word) for word in base} - {""}
-    return ("none",) if before and "NoneType" not in before and "NoneType" in map(_type, words) else ()
+    before, after = _types(base), _types(words)
+    drifts = (after[name] - before[name] for name in before.keys() & after.keys())
+    return ("type",) if any(drifts) else ()
 
 
-def _type(word: str) -> str:
-    """Return the type of what a call returned; nothing where it did not."""
-    return "" if word.startswith("!") else word.partition(" ")[2]
+def _types(words: Sequence[str]) -> dict[str, set[str]]:
+    """Return the types that each function returned."""
+    found: dict[str, set[str]] = {}
+    for word in words:
+        if not word.startswith("!"):
+            _, name, kind = word.split(" ")
+            found.setdefault(name, set()).add(kind)
+    return found
 
 
 def _returned(words: Sequence[str], at: int) -> bool:

@@ -1,12 +1,12 @@
 """Which of the plausible patches to verify first: the one least likely to be right for the wrong reason.
 
 Passing tests is weak evidence. A patch that special-cases a test, leaves a parameter unused or deletes what was in the
-way is put behind one that does not; then one that many others agree with goes first, then the smaller change, then the
-likelier one.
+way is put behind one that does not, a large change behind a small one; patches that behave alike speak for each other.
 """
 
 import ast
 import io
+import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,9 +35,9 @@ class Judgement:
 def choose(plausible: Sequence[Plausible], sources: Mapping[str, str], reproduction: Reproduction) -> Choice:
     """Return the plausible patches in the order in which they are to be verified.
 
-    Fewest anti-patterns first (see `judge`), then the largest group of those that behave alike, then the smallest
-    change, then the stream's score, then its rank. Patches that give the same tree count once, the one that came first.
-    The order of the argument has no influence.
+    The group of patches that behave alike and are together the likeliest goes first (see `_weight`), and in a group the
+    likeliest. Patches that give the same tree count once, the one that came first. The order of the argument has no
+    influence.
 
     Args:
         sources: base text by path, at least of the files that the patches change.
@@ -54,35 +54,63 @@ def choose(plausible: Sequence[Plausible], sources: Mapping[str, str], reproduct
             seen.add(result)
             judgement = judge(item, sources, expected)
             judged.append((replace(judgement, signs=(*judgement.signs, *item.signs)), item))
-    sizes = Counter(numbers := groups([item for _, item in judged]))
+    weights = [_weight(judgement, item) for judgement, item in judged]
+    numbers = groups([item for _, item in judged])
+    templates = (item.candidate.template for _, item in judged)
+    shares = _shares(numbers, list(zip(templates, weights, strict=True)))
     order = sorted(
-        zip(judged, numbers, strict=True),
-        key=lambda one: (
-            len(one[0][0].signs),
-            -sizes[one[1]],
-            one[0][0].size,
-            -one[0][1].candidate.score,
-            one[0][1].rank,
-        ),
+        zip(judged, numbers, weights, strict=True), key=lambda one: (-shares[one[1]], -one[2], one[0][1].rank)
     )
     return Choice(
-        ranked=tuple(item for (_, item), _ in order),
-        groups=tuple(number for _, number in order),
-        signs=tuple(judgement.signs for (judgement, _), _ in order),
+        ranked=tuple(item for (_, item), _, _ in order),
+        groups=_renumbered(number for _, number, _ in order),
+        signs=tuple(judgement.signs for (judgement, _), _, _ in order),
+        share=round(shares[order[0][1]], 6) if order else 1.0,
     )
+
+
+def _renumbered(numbers: Iterable[int]) -> tuple[int, ...]:
+    """Return the numbers by the order in which each first comes."""
+    known: dict[int, int] = {}
+    return tuple(known.setdefault(number, len(known)) for number in numbers)
+
+
+def _weight(judgement: Judgement, item: Plausible) -> float:
+    """Return how likely the patch is to be the right one, compared with others that pass: a prior, by judgement.
+
+    What the stream finds it likely, halved for each node that it changes, and a tenth for each sign against it.
+    """
+    return float(item.candidate.score * 0.5**judgement.size * 0.1 ** len(judgement.signs)) or sys.float_info.min
+
+
+def _shares(numbers: Sequence[int], told: Sequence[tuple[str, float]]) -> dict[int, float]:
+    """Return each group's share of all weight.
+
+    What one template proposes more than once for one behaviour counts once: such patches are ways to write the same
+    thought, and no second witness.
+
+    Args:
+        told: each patch's template and weight.
+    """
+    likeliest: dict[tuple[int, str], float] = {}
+    for number, (template, weight) in zip(numbers, told, strict=True):
+        likeliest[number, template] = max(weight, likeliest.get((number, template), 0.0))
+    whole = sum(likeliest.values())
+    groups_of = set(numbers)
+    return {one: sum(weight for (at, _), weight in likeliest.items() if at == one) / whole for one in groups_of}
 
 
 def confidence(choice: Choice) -> float:
-    """Return how far the first choice can be trusted, from 0 to 0.9: 0.9 / (1 + others / 4) / (1 + rank / 1000).
+    """Return how far the first choice can be trusted, from 0 to 0.9: 0.9 * share / (1 + rank / 1000).
 
-    `others` is the number of further plausible patches that behave in another way: the more of them, the less the tests
-    decide. `rank` is the first choice's place in the stream: a fix found late is likelier to be one that merely passes.
-    How often repairs of each confidence were right is measured (`benchmarks/refactory.py`), not promised.
+    `share` is that of the patches which behave like it in all that is likely of the plausible ones: less, where the
+    tests leave several behaviours open. `rank` is its place in the stream: a fix found late is likelier to be one that
+    merely passes. How often repairs of each confidence were right is measured (`benchmarks/refactory.py`), not
+    promised.
     """
     if not choice.ranked:
         return 0.0
-    others = len({*choice.groups} - {choice.groups[0]}) if choice.groups else len(choice.ranked) - 1
-    return round(0.9 / (1 + others / 4) / (1 + choice.ranked[0].rank / 1000), 4)
+    return round(0.9 * choice.share / (1 + choice.ranked[0].rank / 1000), 4)
 
 
 def judge(item: Plausible, sources: Mapping[str, str], expected: Iterable[str] = ()) -> Judgement:

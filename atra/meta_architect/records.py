@@ -170,13 +170,14 @@ class Area:
 class Choice:
     """Plausible candidates in the order in which they are to be verified.
 
-    `groups` and `signs`, one for each: the number of those that behave alike, the largest group being 0; what speaks
-    against it.
+    `groups` and `signs`, one for each: the number of those that behave alike, the likeliest group being 0; what speaks
+    against it. `share` is the likeliest group's in all that is likely.
     """
 
     ranked: tuple[Plausible, ...]
     groups: tuple[int, ...] = ()
     signs: tuple[tuple[str, ...], ...] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True)

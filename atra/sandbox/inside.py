@@ -1331,7 +1331,7 @@ class Observer:
             code = frame.f_code
             if event != "call" or frame.f_back is None or frame.f_back.f_code is not test or id(code) not in self._keys:
                 return
-            if not code.co_kwonlyargcount and not code.co_flags & 0x0C:
+            if not code.co_kwonlyargcount and not code.co_flags & 0x0C and code.co_name != "__init__":
                 values = [frame.f_locals[name] for name in code.co_varnames[: code.co_argcount]]
                 try:
                     data = pickle.dumps(values, protocol=4)
@@ -1489,7 +1489,7 @@ class Bench:
                 values = pickle.loads(arguments)
                 result = functions[key](*values)
                 shown = list(itertools.islice(result, 1000)) if inspect.isgenerator(result) else result
-                text = f"{digest(pickle.dumps((shown, values), protocol=4))} {type(result).__name__}"
+                text = f"{digest(pickle.dumps((shown, values), protocol=4))} {key[2]} {type(result).__name__}"
             except BaseException as error:  # what the code raises is what it does
                 text = f"!{digest(type(error).__name__.encode())}"
             signal.setitimer(signal.ITIMER_PROF, 0)

@@ -63,7 +63,8 @@ class Workshop(Protocol):
         """Return what each patch makes of the same calls: those that plain tests make, and others made up from them.
 
         One short word per call, in the same order for each patch: two patches that give or raise the same have the same
-        word there; it ends with the type of what the call returned, and starts with `!` where it raised or hung.
+        word there; it ends with the function and the type of what it returned; where it raised or hung it starts with
+        `!`.
         Nothing for a patch that cannot be looked at so. The empty patch shows what the unchanged code does.
         """
 

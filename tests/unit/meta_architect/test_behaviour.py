@@ -13,14 +13,14 @@ def item(*behaviour: str) -> Plausible:
 @pytest.mark.parametrize(
     ("items", "expected"),
     [
-        ([item("a", "b"), item("a", "c"), item("a", "c")], [1, 0, 0]),
+        ([item("a", "b"), item("a", "c"), item("a", "c")], [0, 1, 1]),
         ([item("a", "!x"), item("a", "!y"), item("a", "c")], [0, 0, 0]),
         ([item("a", "b"), item("a", "!y"), item("a", "b")], [0, 1, 0]),
         ([item("a", "b"), item("a"), item("a", "b")], [0, 1, 0]),
-        ([item(), item("a"), item(), item("a")], [1, 0, 2, 0]),
+        ([item(), item("a"), item(), item("a")], [0, 1, 2, 1]),
         ([], []),
     ],
-    ids=["the-largest-first", "calls-that-most-refuse", "one-that-refuses", "cut-short", "nobody-looked", "none"],
+    ids=["told-apart", "calls-that-most-refuse", "one-that-refuses", "cut-short", "nobody-looked", "none"],
 )
 def test_patches_that_make_the_same_of_the_same_calls_are_one_group(
     items: list[Plausible], expected: list[int]
@@ -32,13 +32,16 @@ def test_patches_that_make_the_same_of_the_same_calls_are_one_group(
 @pytest.mark.parametrize(
     ("base", "words", "expected"),
     [
-        (["1 bool", "!e"], ["1 bool", "2 NoneType"], ("none",)),
-        (["1 bool", "2 NoneType"], ["1 bool", "2 NoneType"], ()),
-        (["!e", "!e"], ["2 NoneType", "!e"], ()),
-        (["1 bool", "!e"], ["1 bool", "!e"], ()),
+        (["1 f bool", "!e"], ["1 f bool", "2 f NoneType"], ("type",)),
+        (["1 f bool", "2 f NoneType"], ["1 f bool", "2 f NoneType"], ()),
+        (["!e", "!e"], ["2 f NoneType", "!e"], ()),
+        (["1 f bool", "1 g NoneType"], ["1 f NoneType", "1 g NoneType"], ("type",)),
+        (["1 f bool", "!e"], ["1 f bool", "!e"], ()),
     ],
-    ids=["falls-off-its-end", "as-before", "nothing-known", "raises"],
+    ids=["falls-off-its-end", "as-before", "nothing-known", "of-another-function", "raises"],
 )
-def test_none_where_there_was_none_before_is_a_sign(base: list[str], words: list[str], expected: tuple[str]) -> None:
-    """A patch that returns None speaks against itself where the unchanged code returned other things only."""
+def test_a_type_that_was_not_there_before_is_a_sign(
+    base: list[str], words: list[str], expected: tuple[str, ...]
+) -> None:
+    """A patch speaks against itself where a function returns a type that the unchanged one never did."""
     assert signs(base, words) == expected

@@ -23,12 +23,12 @@ FACTS = Reproduction(
 )
 
 
-def patch(old: str, new: str, rank: int = 1, score: float = 0.1) -> Plausible:
+def patch(old: str, new: str, rank: int = 1, score: float = 0.1, template: str = "template") -> Plausible:
     """Replace the one occurrence of a text."""
     assert TEXT.count(old) == 1
     start = TEXT.index(old)
     edit = Edit("a.py", start, start + len(old), new)
-    return Plausible(Candidate((edit,), "template", "a.py", 1, score), rank)
+    return Plausible(Candidate((edit,), template, "a.py", 1, score), rank)
 
 
 HONEST = patch("total > limit", "total >= limit")
@@ -71,24 +71,29 @@ def test_the_likelier_change_goes_first_among_equals() -> None:
     assert choose([one, other], SOURCES, FACTS).ranked == (other, one)
 
 
-def test_what_many_agree_on_goes_first() -> None:
-    """Among patches without a sign the largest group of those that behave alike wins, before size and score."""
-    alone = replace(patch("amount * rate", "amount / rate", rank=1, score=0.9), behaviour=("a", "b"))
-    first = replace(patch("amount * rate", "amount * rate + rate", rank=2), behaviour=("a", "c"))
-    second = replace(patch("amount * rate", "rate + amount * rate", rank=3), behaviour=("a", "c"))
+def test_patches_that_behave_alike_speak_for_each_other() -> None:
+    """Two that behave alike outweigh a likelier one that stands alone, a third of one's template adds nothing."""
+    alone = replace(patch("amount * rate", "amount / rate", rank=1, score=0.15), behaviour=("a", "b"))
+    first = replace(patch("amount * rate", "amount % rate", rank=2, score=0.1), behaviour=("a", "c"))
+    second = replace(patch("amount * rate", "amount - rate", rank=3, score=0.09, template="b"), behaviour=("a", "c"))
+    third = replace(patch("amount * rate", "amount // rate", rank=4, score=0.08), behaviour=("a", "c"))
 
-    choice = choose([alone, first, second], SOURCES, FACTS)
+    choice = choose([alone, second, third, first], SOURCES, FACTS)
 
-    assert choice.ranked == (first, second, alone)
-    assert choice.groups == (0, 0, 1)
+    assert choice.ranked == (first, second, third, alone)
+    assert choice.groups == (0, 0, 0, 1)
+    assert choice.share == pytest.approx(0.19 / 0.34)
 
 
-def test_rivals_that_behave_alike_are_no_rivals() -> None:
-    """Confidence falls with other behaviours among the plausible patches, not with other ways to write one."""
-    rival = patch("amount * rate", "amount / rate", 5)
+def test_what_speaks_against_a_patch_while_it_runs_counts_too() -> None:
+    """A sign seen in what a patch does puts it behind one without."""
+    odd = replace(patch("amount * rate", "amount / rate", rank=1, score=0.5), signs=("type",))
+    plain = patch("amount * rate", "amount % rate", rank=2, score=0.1)
 
-    assert confidence(Choice((HONEST, rival), (0, 0))) == confidence(Choice((HONEST,), (0,)))
-    assert confidence(Choice((HONEST, rival), (0, 1))) < confidence(Choice((HONEST, rival), (0, 0)))
+    choice = choose([odd, plain], SOURCES, FACTS)
+
+    assert choice.ranked == (plain, odd)
+    assert choice.signs == ((), ("type",))
 
 
 def test_patches_with_one_result_count_once() -> None:
@@ -116,8 +121,11 @@ def test_the_order_of_arrival_has_no_influence(items: list[Plausible]) -> None:
 
 def test_confidence_falls_with_rivals_and_rank() -> None:
     """One early patch without a rival is trusted most, and nothing is trusted without a patch."""
-    alone = confidence(Choice((HONEST,)))
-    rivals = confidence(Choice((HONEST, patch("amount * rate", "amount / rate", 5))))
+    rival = replace(patch("amount * rate", "amount / rate", 5), behaviour=("b",))
+    alike = replace(HONEST, behaviour=("a",))
+    alone = confidence(choose([alike], SOURCES, FACTS))
+    assert alone == confidence(choose([alike, replace(rival, behaviour=("a",))], SOURCES, FACTS))
+    rivals = confidence(choose([alike, rival], SOURCES, FACTS))
     late = confidence(Choice((Plausible(HONEST.candidate, 2000),)))
 
     assert confidence(Choice(())) == 0
@@ -127,8 +135,8 @@ def test_confidence_falls_with_rivals_and_rank() -> None:
 def test_new_files_and_files_that_are_no_python_are_weighed_too() -> None:
     """A patch that makes a file is a larger change than one that alters a line; text counts by its lines."""
     text = patch("total > limit", "total >= limit", 1).candidate.patch
-    made = Plausible(Candidate((*text, Edit("b.py", 0, 0, "RATE = 3\n")), "one-shot", "a.py", 1, 1.0), 1)
-    data = Plausible(Candidate((*text, Edit("b.json", 0, 0, "[1]\n")), "one-shot", "a.py", 1, 1.0), 2)
+    made = Plausible(Candidate((*text, Edit("b.py", 0, 0, "RATE = 3\n")), "one-shot", "a.py", 1, 0.1), 1)
+    data = Plausible(Candidate((*text, Edit("b.json", 0, 0, "[1]\n")), "one-shot", "a.py", 1, 0.1), 2)
 
     assert choose([made, data, HONEST], SOURCES, FACTS).ranked == (HONEST, data, made)
     assert judge(made, SOURCES).size > judge(HONEST, SOURCES).size
