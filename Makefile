@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --quiet
 
-.PHONY: help demo up test check format bench-repair bench-speed bench-rooms bench-overhead bench-gate bench-sureness bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision clean sandbox
+.PHONY: help demo up test check format bench-repair bench-refactory bench-speed bench-rooms bench-overhead bench-gate bench-sureness bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision clean sandbox
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ format: .venv/installed-dev ## put the code into the house's form
 bench-repair: .venv/installed-dev sandbox ## repair the programs of QuixBugs: make bench-repair QUIXBUGS=<a checkout>
 	@[ -d "$(QUIXBUGS)" ] || { echo "usage: make bench-repair QUIXBUGS=<a checkout of jkoppel/QuixBugs>"; exit 2; }
 	@$(VENV)/python -m benchmarks.quixbugs --checkout "$(QUIXBUGS)"
+
+bench-refactory: .venv/installed-dev sandbox ## repair student programs: make bench-refactory REFACTORY=<a checkout>
+	@[ -d "$(REFACTORY)" ] || { echo "usage: make bench-refactory REFACTORY=<a checkout of githubhuyang/refactory>"; exit 2; }
+	@nice -n 19 $(VENV)/python -m benchmarks.refactory --checkout "$(REFACTORY)"
 
 bench-speed: .venv/installed-dev sandbox ## candidates per second, beside a pytest process for each
 	@$(VENV)/python -m benchmarks.candidates_per_second

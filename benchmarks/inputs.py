@@ -110,6 +110,8 @@ def _change_list(items: list[Any], rng: random.Random, change: Callable[[Any], A
 
 
 def _change_tuple(items: list[Any], rng: random.Random, around: _Around) -> Any:
+    if not items:
+        return {"tuple": items}
     at = rng.randrange(len(items))
     return {"tuple": [*items[:at], _change(items[at], rng, around), *items[at + 1 :]]}
 
