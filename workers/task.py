@@ -5,6 +5,7 @@ chain, so that sending a whole chain again is always safe.
 """
 
 import contextlib
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -231,9 +232,10 @@ def _fail(work: Work, facts: dict[str, Any], outcome: str) -> None:
     A step that is cancelled may stop with an error; then the run is cancelled and not in error. A lease that was lost
     meanwhile leaves all that to the one who has it.
     """
+    known = isinstance(sys.exception(), (AtraError, BudgetSpent))  # its sentence says it all
     facts = work.wired.redactor.value(facts)
     why = str(facts["error"])
-    log.exception("step failed", **facts)
+    (log.error if known else log.exception)("step failed", **facts)
     try:
         if work.claim.excusable and not work.cancelled:
             work.wired.runs.excuse(work.claim, why)

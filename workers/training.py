@@ -77,6 +77,8 @@ def open_training(wired: Wiring, data_set: str, recipe: Recipe) -> Run:
     """
     if not recipe.base:
         raise BadInput("name the model that training begins with: --base, or base in [training] of atra.toml")
+    if recipe.base.startswith(("/", ".", "~")) and not (Path(recipe.base) / "config.json").is_file():
+        raise BadInput(f"{recipe.base} holds no model to begin with: it has no config.json")
     found = usable(wired, data_set)
     return wired.runs.open(new_id("t"), training(), {"data_set": found.id, "recipe": dict(vars(recipe))})
 

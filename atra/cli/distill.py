@@ -2,19 +2,21 @@
 
 import getpass
 import json
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from atra.cli.console import age, err, out, plain, print_json, table
+from atra.cli.outcome import error_facts, leave, status
 from atra.cli.repair import Interrupted
 from atra.cli.session import with_database
-from atra.core.errors import BadInput, Transient
+from atra.core.errors import BadInput, DatabaseUnavailable, Transient
 from atra.core.records import to_json
-from atra.core.runs import Run
+from atra.core.runs import Run, Step
 from atra.distillation.data_set import is_whole
 from atra.distillation.picture import picture_of
 from atra.distillation.policy import SHIPPED, Rule
@@ -214,20 +216,13 @@ def train(
     with with_database() as wired:
         run = _trained(wired, data_set, base, here=here, quiet=as_json)
         steps = wired.runs.steps(run.id)
-    done = next((step.output for step in steps if step.name == "train" and step.output), None)
-    error = next((step.error for step in steps if step.error), None)
-    if as_json:
-        print_json({"run_id": run.id, "status": run.outcome or run.state, "reason": run.reason, "trained": done})
+    if run.state == "open" and not as_json:
+        waits = f"Run {run.id} waits for a worker on the queue gpu (`atra up --gpu`)"
+        out.print(f"{waits}; `atra show {run.id}` follows it.", soft_wrap=True)
     elif run.state == "open":
-        out.print(
-            f"Run {run.id} waits for a worker on the queue gpu (`atra up --gpu`); `atra show {run.id}` follows it."
-        )
+        print_json(_as_training(run, steps))
     else:
-        out.print(f"{plain(run.reason or '')}; run {run.id}", soft_wrap=True)
-        if done:
-            out.print(f"[dim]{done['steps']} steps, {done['tokens']} tokens, {done['left_out']} rows were too long[/]")
-    if run.state == "ended" and run.outcome != "trained":
-        raise typer.Exit({"BadInput": 2, "MissingPart": 3}.get(str((error or {}).get("type")), 1))
+        leave(run, steps, _as_training(run, steps), lambda: _print_training(run, steps), as_json=as_json)
 
 
 @commands.command("report")
@@ -274,7 +269,7 @@ def _trained(wired: Wiring, data_set: str, base: str, *, here: bool, quiet: bool
         send(app, wired.runs, run)
         return run
     try:
-        with nullcontext() if quiet else err.status("training"):
+        with nullcontext() if quiet else _told_how_far(wired, run.id):
             run_step("train", run.id, 0, learn)
             run_step("compare", run.id, 0, compare)
     except KeyboardInterrupt as interrupt:
@@ -287,6 +282,43 @@ def _trained(wired: Wiring, data_set: str, base: str, *, here: bool, quiet: bool
         if wired.runs.get(run.id).state == "open":
             raise
     return wired.runs.get(run.id)
+
+
+@contextmanager
+def _told_how_far(wired: Wiring, run_id: str) -> Iterator[None]:
+    """Show the step and the loss while the body trains."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(2.0):
+            with suppress(DatabaseUnavailable):
+                said = wired.runs.steps(run_id)[0].progress or {}
+                shown.update(f"training: {', '.join(f'{name} {plain(str(value))}' for name, value in said.items())}")
+
+    with err.status("training") as shown:
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def _as_training(run: Run, steps: list[Step]) -> dict[str, Any]:
+    outputs = [step.output for step in steps if step.name == "train" and step.output]
+    done: Mapping[str, Any] = outputs[0] if outputs else {}
+    error = error_facts(run, steps)["error"] if status(run) == "error" else None
+    told = {name: done.get(name) for name in ("brain", "steps", "tokens", "left_out", "loss")}
+    return {"run_id": run.id, "status": status(run), "data_set": run.input["data_set"], **told, "error": error}
+
+
+def _print_training(run: Run, steps: list[Step]) -> None:
+    done = _as_training(run, steps)
+    if done["brain"]:
+        out.print(f"{plain(run.reason or '')}; run {run.id}", soft_wrap=True)
+        left = f"; {done['left_out']} rows were too long" if done["left_out"] else ""
+        out.print(f"[dim]{done['steps']} steps, {done['tokens']} tokens, the last loss {done['loss']}{left}[/]")
 
 
 def _decide(rule: Rule, *, as_json: bool) -> None:

@@ -33,6 +33,7 @@ EXIT_CODES = {
     **{"built": 0, "nothing_new": 0, "nothing_to_learn": 1},  # a data set
     **{"nothing": 1},  # no question that the news may raise
     **{"better": 0, "not_better": 1},  # a brain against the one that serves
+    "trained": 0,
     **{"decided": 0, "no_consensus": 1, "expired": 1},  # a war-room
 }
 """By how a run ended."""
