@@ -2,13 +2,15 @@
 
 A tiny model learns chains of sums and products modulo ten, with the working, for so short a time that it knows short
 ones and guesses at long ones. Half of the questions calibrate it, the others are asked as `atra ask` would. Beside that
-stands what happens where it is asked what it was not calibrated on: short chains first, then long ones.
+stands what happens where it is asked what it was not calibrated on: short chains first, then long ones, which may be
+told by their kind.
 """
 
 import argparse
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
@@ -72,31 +74,42 @@ def train(folder: Path, seed: int, updates: int) -> float:
     return time.monotonic() - begun
 
 
-def asked(model: LocalModel, chance: random.Random, questions: int, steps: tuple[int, int]) -> list[tuple[int, Said]]:
-    """Return (steps, what was said) of so many new questions."""
+@dataclass(frozen=True)
+class Heard:
+    """A question of so many steps, and what was said to it."""
+
+    question: str
+    steps: int
+    said: Said
+
+
+def asked(model: LocalModel, chance: random.Random, questions: int) -> list[Heard]:
+    """Return what was said to so many new questions."""
     found = []
     for number in range(questions):
-        length = chance.randint(*steps)
-        question, _, answer = chain(chance, length)
+        steps = chance.randint(1, LONGEST)
+        question, _, answer = chain(chance, steps)
         item = Item(str(number), question, answer)
-        found.append((length, answer_to(model, item, max_output_tokens=24, timeout_s=60.0)))
+        found.append(Heard(question, steps, answer_to(model, item, max_output_tokens=24, timeout_s=60.0)))
     return found
 
 
-def row(seed: int, way: str, held_out: Sequence[Said], fresh: Sequence[Said], max_error: float) -> dict[str, Any]:
-    """Return what became of fresh questions where this error is accepted."""
-    known = calibrate((one.confidence, one.right) for one in held_out if one.confidence is not None)
+def row(seed: int, way: str, held_out: Sequence[Heard], fresh: Sequence[Heard], max_error: float) -> dict[str, Any]:
+    """Return what became of new questions where this error is accepted, whatever their kind and by their kind."""
+    sureness = [(one.said.confidence or 0.0, one.said.right) for one in held_out]
+    known = calibrate(sureness, (one.question for one in held_out))
     bound = known.threshold(max_error)
-    given = [one for one in fresh if bound is not None and one.confidence is not None and one.confidence >= bound]
-    told = [known.probability(one.confidence) or 0.0 for one in given if one.confidence is not None]
+    sure = [one for one in fresh if bound is not None and (one.said.confidence or 0.0) >= bound]
+    given = [one for one in sure if known.kind.holds(one.question)]
     return {
         "calibrated on": way,
         "seed": seed,
         "accepted": max_error,
-        "right of all": round(mean(one.right for one in fresh), 4),
-        "answered": round(len(given) / len(fresh), 4),
-        "wrong of answered": round(mean(not one.right for one in given), 4) if given else None,
-        "expected wrong": round(1 - mean(told), 4) if told else None,
+        "right of all": _share(one.said.right for one in fresh),
+        "sure of": round(len(sure) / len(fresh), 4),
+        "wrong of these": _share(not one.said.right for one in sure),
+        "sure of and of the kind": round(len(given) / len(fresh), 4),
+        "wrong of those": _share(not one.said.right for one in given),
     }
 
 
@@ -105,15 +118,17 @@ def measure(seed: int, updates: int, questions: int) -> tuple[list[dict[str, Any
     with TemporaryDirectory(prefix="atra-sureness-") as place:
         seconds = train(Path(place), seed, updates)
         model = LocalModel("brain", place)
-        held_out, fresh = (asked(model, random.Random(1000 + seed + n), questions, (1, LONGEST)) for n in (0, 100))
-    short = [said for steps, said in held_out if steps <= SHORT]
-    long = [said for steps, said in fresh if steps > SHORT]
-    ways = (
-        ("the same kind", [said for _, said in held_out], [said for _, said in fresh]),
-        ("short, asked long", short, long),
-    )
+        held_out, fresh = (asked(model, random.Random(1000 + seed + n), questions) for n in (0, 100))
+    short = [one for one in held_out if one.steps <= SHORT]
+    long = [one for one in fresh if one.steps > SHORT]
+    ways = (("the same kind", held_out, fresh), ("short, asked long", short, long))
     rows = [row(seed, *way, max_error) for way in ways for max_error in ERRORS]
     return rows, {"seed": seed, "train_seconds": round(seconds, 1)}
+
+
+def _share(of: Iterable[bool]) -> float | None:
+    counted = list(of)
+    return round(mean(counted), 4) if counted else None
 
 
 def _batch(tokenizer: Any, some: Sequence[tuple[str, str, str]]) -> dict[str, Any]:

@@ -170,7 +170,9 @@ class _Path:
             return "it answers questions alone, in the language it was taught"
         if ttl_of(self.question) <= DAY_S:
             return "the question asks for what changes from day to day"
-        return "" if self._threshold is not None else "it was never shown to be right often enough"
+        if brain.calibration is None or self._threshold is None:
+            return "it was never shown to be right often enough"
+        return "" if brain.calibration.kind.holds(self.question) else "it was not measured on questions like this one"
 
     @cached_property
     def _threshold(self) -> float | None:

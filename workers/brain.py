@@ -144,7 +144,7 @@ def judge(work: Work) -> tuple[None, Ending]:
             for one in answers
             if side == "candidate" and one.confidence is not None
         ]
-        wired.brains.settle(evaluation.id, verdict, copied, calibrate(sureness))
+        wired.brains.settle(evaluation.id, verdict, copied, calibrate(sureness, (one.question for one in items)))
         evaluation = wired.brains.evaluation(evaluation.id)
     assert evaluation.verdict is not None
     if evaluation.verdict.promote:

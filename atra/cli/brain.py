@@ -35,7 +35,7 @@ def show(as_json: Json = False) -> None:
         linked = versions.serving(wired.brain_folder)
         max_error = wired.settings.brain.max_error
     if as_json:
-        rows = [{**to_json(one), "evaluations": [to_json(each) for each in judged[one.id]]} for one in found]
+        rows = [_facts(one, judged[one.id]) for one in found]
         print_json({"brains": rows, "link": linked, "changes": [to_json(one) for one in changes]})
         return
     if not found:
@@ -157,6 +157,14 @@ def _carried_out(wired: Wiring, which: str, *, quiet: bool) -> tuple[Evaluation,
         wired.runs.cancel(run.id)
         raise Interrupted(wired.runs.get(run.id)) from interrupt
     return wired.brains.evaluation(evaluation.id), wired.runs.get(run.id)
+
+
+def _facts(brain: Brain, evaluations: list[Evaluation]) -> dict[str, Any]:
+    """Return what is printed of a brain as JSON: of the kind of its questions, how many shapes it has."""
+    told = to_json(brain)
+    if told["calibration"] is not None:
+        told["calibration"]["kind"]["shapes"] = len(told["calibration"]["kind"]["shapes"])
+    return {**told, "evaluations": [to_json(one) for one in evaluations]}
 
 
 def _gate(evaluations: list[Evaluation]) -> str:

@@ -1,12 +1,14 @@
 """How often a brain is right when it is so sure: measured on items it has not learned from, and a bound drawn by it.
 
 How sure it is, is the mean log-probability of the tokens of its reply. That number means nothing by itself; what it is
-worth is read off a held-out set, and only questions like those of that set are spoken for.
+worth is read off a held-out set, and only questions of the kind of that set are spoken for.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from atra.local_brain.kinds import Kind, kind_of
 
 _TIERS = 20
 _BEGINNINGS = 4
@@ -24,9 +26,14 @@ class Tier:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a brain's sureness is worth; the tiers go from the surest items to all of them."""
+    """What a brain's sureness is worth, and for what kind of questions.
+
+    Args:
+        tiers: from the surest items to all of them.
+    """
 
     tiers: tuple[Tier, ...] = ()
+    kind: Kind = field(default_factory=Kind)
 
     def threshold(self, max_error: float) -> float | None:
         """Return how sure it must be for at most this share of its answers to be wrong; None where nothing is enough.
@@ -68,8 +75,13 @@ class Calibration:
         return next((right / items for least, items, right in blocks if confidence >= least), None)
 
 
-def calibrate(seen: Iterable[tuple[float, bool]]) -> Calibration:
-    """Return what sureness is worth, by (how sure, whether right) of items that were not learned from."""
+def calibrate(seen: Iterable[tuple[float, bool]], questions: Iterable[str] = ()) -> Calibration:
+    """Return what sureness is worth.
+
+    Args:
+        seen: (how sure, whether right) of items that were not learned from.
+        questions: of these items.
+    """
     ordered = sorted(seen, key=lambda one: -one[0])
     tiers: list[Tier] = []
     wrong = 0
@@ -80,7 +92,7 @@ def calibrate(seen: Iterable[tuple[float, bool]]) -> Calibration:
             number - (tiers[-1].items if tiers else 0) >= len(ordered) / _TIERS or number == len(ordered)
         ):
             tiers.append(Tier(confidence, number, wrong))
-    return Calibration(tuple(tiers))
+    return Calibration(tuple(tiers), kind_of(questions))
 
 
 def _at_most(wrong: int, items: int, share: float) -> float:

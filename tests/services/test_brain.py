@@ -41,7 +41,7 @@ from workers.targets import make_target
 from workers.task import run_step
 
 ITEMS = 40
-QUESTION = "what is 6 times 7"
+QUESTION = "what is 6 times 7 plus 0 minus 0"
 
 
 def write_set(folder: Path, items: int = ITEMS) -> Path:
@@ -272,6 +272,7 @@ def test_without_a_base_nothing_is_the_opponent_only_if_that_is_wished(wired: Wi
         ({"context": {"a.md": "b"}}, "it answers questions alone"),
         ({"language": "de"}, "it answers questions alone"),
         ({"question": "what is the latest version of Kestrel?"}, "changes from day to day"),
+        ({"question": "what do rivers carry"}, "not measured on questions like this one"),
     ],
 )
 def test_the_brain_is_passed_over_where_it_cannot_know(serving: Any, more: dict[str, Any], why: str) -> None:
@@ -309,7 +310,7 @@ def test_a_brain_that_is_ill_is_taken_out_with_its_answers(serving: Any, monkeyp
     assert ask(wired).source == "cache"
     monkeypatch.setattr(server, "_steps", lambda body: Status(500))
     for number in range(10, 19):
-        ask(wired, f"what is {number} times 7")
+        ask(wired, f"what is {number} times 7 plus 0 minus 0")
     assert "9 went ill (9 error)" in look_after(wired)
     assert (wired.brains.serving(), wired.brains.get(brain.id).state) == ("", "refused")
     assert versions.serving(wired.brain_folder) == ""
@@ -324,7 +325,7 @@ def test_where_the_server_is_away_no_brain_is_to_blame(serving: Any) -> None:
     gone = served_by(wired, server)
     gone.settings.brain.base_url = "http://127.0.0.1:9/v1"
     for number in range(10):
-        assert ask(gone, f"what is {number} times 7").source == "none"
+        assert ask(gone, f"what is {number} times 7 plus 0 minus 0").source == "none"
     assert wired.brains.uses(brain.id, 20) == ["error"] * 10
     assert "does not answer" in look_after(gone)
     assert wired.brains.serving() == brain.id
@@ -410,7 +411,7 @@ def as_a_user(wired: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
     file = settings.home / "atra.toml"
     sets = ", ".join(f"'{one}'" for one in brain.evaluation)
     server = f"server = '{brain.server}'\nbase_url = '{brain.base_url}'\n" if brain.base_url else ""
-    file.write_text(f"[brain]\nevaluation = [{sets}]\n{server}window = 10\n")
+    file.write_text(f"[brain]\nevaluation = [{sets}]\n{server}timeout_s = 10\nwindow = 10\n")
     monkeypatch.setenv("ATRA_CONFIG", str(file))
     monkeypatch.setenv("ATRA_HOME", str(settings.home))
     monkeypatch.setenv("ATRA_DATABASE_URL", settings.database_url.get_secret_value())  # type: ignore[union-attr]
