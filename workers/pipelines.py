@@ -83,7 +83,7 @@ def brain(shards: int) -> Plan:
 
 def training() -> Plan:
     """Return the plan that trains a candidate and has it compared with what serves."""
-    return Plan(TRAINING, (("train", 1), ("compare", 1)))
+    return Plan(TRAINING, (("train", 1), ("offer", 1)))
 
 
 def watch() -> Plan:

@@ -5,6 +5,7 @@ next claim goes on from the newest checkpoint that is whole, on any node that se
 """
 
 import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -63,7 +64,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Compared:
+class Offered:
     """The run that compares what came out with what serves; empty where there is no evaluation set."""
 
     run_id: str
@@ -114,7 +115,7 @@ def train(work: Work) -> tuple[Trained, None]:
     """Train to the end, attempt by attempt, and take what comes out among the brains."""
     wired, order = work.wired, work.given(Order)
     data_set = usable(wired, order.data_set)
-    run = wired.brain_folder / "training" / work.run.id
+    run = _folder(work)
     out = run / f"{work.claim.fence:06d}"
     out.mkdir(parents=True, exist_ok=True)
     result, recipe = _attempts(work, order.recipe, Path(data_set.path) / ROWS, run, out)
@@ -137,18 +138,20 @@ def train(work: Work) -> tuple[Trained, None]:
     return Trained(version.id, result.step, result.tokens, result.left_out, last if type(last) is float else None), None
 
 
-def compare(work: Work) -> tuple[Compared, Ending]:
-    """Have the candidate compared with what serves, where there is something to compare them on."""
+def offer(work: Work) -> tuple[Offered, Ending]:
+    """Have the candidate compared with what serves, where there is something to compare them on, and clear up."""
     trained = work.output_of("train", Trained)
+    for claim in _folder(work).glob("[0-9]*"):
+        shutil.rmtree(claim, ignore_errors=True)
     told_as = f"brain {trained.brain[:12]} is a candidate"
     if not work.wired.settings.brain.evaluation:
-        return Compared(""), Ending("trained", f"{told_as}; [brain] names no evaluation sets to compare it on")
+        return Offered(""), Ending("trained", f"{told_as}; [brain] names no evaluation sets to compare it on")
     try:
         _, run = open_evaluation(work.wired, trained.brain)
     except BadInput as error:
-        return Compared(""), Ending("trained", f"{told_as}, not compared: {error}")
+        return Offered(""), Ending("trained", f"{told_as}, not compared: {error}")
     send(app, work.wired.runs, run)
-    return Compared(run.id), Ending("trained", f"{told_as}; run {run.id} compares it with what serves")
+    return Offered(run.id), Ending("trained", f"{told_as}; run {run.id} compares it with what serves")
 
 
 def lineage(wired: Wiring, order: Order, recipe: Recipe) -> versions.Lineage:
@@ -166,6 +169,10 @@ _FAILED = {
     "diverged": "the loss diverged twice, the second time at half the rate",
     "crashed": "the trainer ended three times at the same place",
 }
+
+
+def _folder(work: Work) -> Path:
+    return work.wired.brain_folder / "training" / work.run.id
 
 
 def _attempts(work: Work, recipe: Recipe, rows: Path, run: Path, out: Path) -> tuple[Result, Recipe]:
@@ -212,5 +219,5 @@ def _leave(**_: object) -> None:
 
 TASKS = {
     "train": step_task(app, TRAINING, "train", train),
-    "compare": step_task(app, TRAINING, "compare", compare),
+    "offer": step_task(app, TRAINING, "offer", offer),
 }

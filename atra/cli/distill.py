@@ -261,7 +261,7 @@ def _trained(wired: Wiring, data_set: str, base: str, *, here: bool, quiet: bool
     from workers.owners import this_process
     from workers.pipelines import send
     from workers.task import run_step
-    from workers.training import compare, open_training, recipe_of
+    from workers.training import offer, open_training, recipe_of
     from workers.training import train as learn
 
     run = open_training(wired, data_set, recipe_of(wired, base))
@@ -271,7 +271,7 @@ def _trained(wired: Wiring, data_set: str, base: str, *, here: bool, quiet: bool
     try:
         with nullcontext() if quiet else _told_how_far(wired, run.id):
             run_step("train", run.id, 0, learn)
-            run_step("compare", run.id, 0, compare)
+            run_step("offer", run.id, 0, offer)
     except KeyboardInterrupt as interrupt:
         wired.runs.forfeit(lambda owner: owner == this_process())
         wired.runs.cancel(run.id)

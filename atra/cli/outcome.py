@@ -266,6 +266,7 @@ def _verified(output: dict[str, Any]) -> str:
 
 
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
+    "train": lambda output: f"{output['steps']} steps, {output['tokens']} tokens: brain {output['brain'][:12]}",
     "compare": lambda output: f"{output['new']} answers to {output['items']} items",
     "predict": lambda output: f"{len(output['planned'])} of {output['candidates']} questions",
     "gather": lambda output: f"{output['repairs']} repairs, {output['rooms']} rooms; {output['revoked']} taken back",

@@ -9,6 +9,7 @@ or an owner that counts no more, makes it write a checkpoint after the step unde
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 import time
@@ -184,6 +185,7 @@ def _look_at_labels(rows: Sequence[dict[str, Any]], tokenizer: Any, model: Any, 
     cpu = not torch.cuda.is_available()
     args = _config(recipe, Job(recipe, "", str(run)), run, cpu=cpu, rows=len(some), probe=True)
     prepared = SFTTrainer(model=model, args=args, train_dataset=Dataset.from_list(some), processing_class=tokenizer)
+    shutil.rmtree(args.output_dir, ignore_errors=True)
     for row, learned in zip(some, prepared.train_dataset, strict=True):
         labels = [label for label in learned["labels"] if label != -100]
         text, turn = tokenizer.decode(labels), row["completion"][-1]

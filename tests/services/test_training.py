@@ -21,7 +21,7 @@ from tests.unit.llm.tiny import make_tiny
 from workers import training
 from workers.distillation import make_data_set
 from workers.task import run_step
-from workers.training import CURVE, Interrupted, Trained, compare, open_training, recipe_of, train
+from workers.training import CURVE, Interrupted, Trained, offer, open_training, recipe_of, train
 
 THINKING = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"
@@ -105,7 +105,7 @@ class Killer(threading.Thread):
 def test_a_candidate_comes_out_the_same_whatever_happens_to_the_trainer(wired: Wiring, base: Path) -> None:
     run = opened(wired)
     run_step("train", run.id, 0, train)
-    run_step("compare", run.id, 0, compare)
+    run_step("offer", run.id, 0, offer)
     came = trained(wired, run)
     assert (came.steps, came.left_out) == (24, 1)
     assert came.loss is not None
@@ -117,6 +117,7 @@ def test_a_candidate_comes_out_the_same_whatever_happens_to_the_trainer(wired: W
     assert (brain.id, brain.state, brain.lineage.licence) == (came.brain, "candidate", "of our own")
     assert weights(wired, came.brain) != versions.digest(base / "model.safetensors")
     assert (wired.brain_folder / "training" / run.id / CURVE).read_bytes().startswith(b"\x89PNG")
+    assert newest(wired.brain_folder / "training" / run.id) is None  # the version is enough
 
     again = opened(wired)
     killer = Killer(wired.brain_folder / "training" / again.id)

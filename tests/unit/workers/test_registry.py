@@ -28,7 +28,7 @@ TASKS = {
     "self_repair.commit", "self_repair.diagnose", "self_repair.propose", "self_repair.prove", "self_repair.receive",
     "self_repair.reproduce", "self_repair.try", "self_repair.verify", "scout.poll", "watch.mark",
     "watch.undo",
-    "training.compare", "training.train",
+    "training.offer", "training.train",
     "war_room.answer", "war_room.convene", "war_room.hear", "war_room.prove", "war_room.reproduce", "war_room.settle",
     "war_room.weigh",
 }  # fmt: skip
