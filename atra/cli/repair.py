@@ -12,6 +12,7 @@ from rich.live import Live
 
 from atra.cli.console import err, plain, seconds_between
 from atra.cli.delivery import as_delivery, delivery_of, print_delivery
+from atra.cli.explain import explain, print_explanation
 from atra.cli.outcome import as_contract, leave, print_outcome, status, summary, timeline
 from atra.cli.session import with_stack
 from atra.core.errors import AtraError, DatabaseUnavailable, NoModel, UnknownRun
@@ -57,6 +58,9 @@ def repair(
         bool, typer.Option("--include-uncommitted", help="Repair the working tree as it is on disk.")
     ] = False,
     no_commit: Annotated[bool, typer.Option("--no-commit", help="Verify a patch and show it, commit nothing.")] = False,
+    why: Annotated[
+        bool, typer.Option("--explain", help="Say why this place, why this edit, what else was tried.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Turn failing tests into one verified commit on a branch of its own."""
@@ -94,11 +98,16 @@ def repair(
         steps, calls = wired.runs.steps(run.id), wired.ledger.calls(run.id)
         delivered = as_delivery(wired.runs, delivery)
 
+    reasons = explain(run, steps) if why else None
+
     def show() -> None:
         print_outcome(run, steps, calls)
+        if why:
+            print_explanation(reasons)
         print_delivery(delivery)
 
     contract = {**as_contract(run, steps, calls), "delivery": delivered}
+    contract |= {"explanation": reasons.as_facts()} if reasons else {}
     leave(run, steps, contract, show, as_json=as_json)
 
 

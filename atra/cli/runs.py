@@ -9,6 +9,7 @@ from atra.cli.ask import answered, as_answer, print_answer
 from atra.cli.console import age, out, plain, print_json, seconds_between, table
 from atra.cli.delivery import KIND as DELIVERY
 from atra.cli.delivery import as_delivery, delivery_of, print_delivery
+from atra.cli.explain import explain, print_explanation
 from atra.cli.migrate import KIND as MIGRATION
 from atra.cli.migrate import as_migration, print_migration
 from atra.cli.outcome import as_contract, print_outcome, status, timeline
@@ -64,6 +65,9 @@ def runs(limit: Annotated[int, typer.Option(min=1, max=1000)] = 20, as_json: Jso
 def show(
     run_id: Annotated[str, typer.Argument(help="A run's id, or its beginning; or a failure's id.")],
     trajectory: Annotated[bool, typer.Option("--trajectory", help="Show what agents did, turn by turn.")] = False,
+    why: Annotated[
+        bool, typer.Option("--explain", help="Say why this place, why this edit, what else was tried.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show one run: why it was started, every step, what came of it; or the paths that a failure took."""
@@ -93,6 +97,8 @@ def show(
         return _show_plain(run, steps, calls, told, as_json=as_json)
     if as_json:
         contract = as_migration if run.kind == MIGRATION else as_contract
+        reasons = explain(run, steps) if why else None
+        told |= {"explanation": reasons.as_facts()} if reasons else {}
         print_json({**contract(run, steps, calls), "delivery": delivered, "regression": regression, **told})
         return
     target = from_json(Target, run.input)
@@ -110,6 +116,8 @@ def show(
     if calls:
         _print_calls(calls)
     (print_migration if run.kind == MIGRATION else print_outcome)(run, steps, calls)
+    if why:
+        print_explanation(explain(run, steps))
     if run.kind != DELIVERY:
         print_delivery(delivery)
     if regression and run.kind != WATCH:
