@@ -4,14 +4,13 @@
 introductory course: wrong and correct submissions, a reference, and calls with what they must return.
 """
 
-import ast
 import random
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from benchmarks.encoding import decode, encode
+from benchmarks.encoding import decode
 from benchmarks.inputs import Input
 from benchmarks.programs import CONFIGURATION, Program
 
@@ -94,12 +93,6 @@ def _distinct(items: list[object]) -> bool:
     return len({repr(item) for item in items}) == len(items)
 
 
-def recorded(program: Program) -> list[Input]:
-    """Return the arguments of the program's tests."""
-    calls = [node for node in ast.walk(ast.parse(program.files["tests/test_calls.py"])) if isinstance(node, ast.Call)]
-    return [encode([ast.literal_eval(argument) for argument in call.args], []) for call in calls]
-
-
 def _read(packed: zipfile.ZipFile, name: str) -> Submission:
     assignment = _assignment(name)
     folder = f"data/{assignment}"
@@ -115,7 +108,7 @@ def _read(packed: zipfile.ZipFile, name: str) -> Submission:
     files = {
         "pytest.ini": CONFIGURATION,
         "programs/__init__.py": "",
-        "tests/test_calls.py": f"from programs.{function} import {function}\n\n\n{tests}",
+        "tests/test_calls.py": f"from programs.{function} import *\n\n\n{tests}",
     }
     wrong, reference = _text(packed, name), _text(packed, f"{folder}/code/reference/reference.py")
     return Submission(assignment, PurePosixPath(name).stem, Program(function, head + wrong, head + reference, files))

@@ -41,7 +41,6 @@ from benchmarks.assignments import (
     correct_submissions,
     promises,
     read_sample,
-    recorded,
 )
 from benchmarks.inputs import Input, mutate
 
@@ -88,11 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     submissions = read_sample(archive, options.sample, options.seed, only)
     sandbox = make_sandbox(load_settings().sandbox)
     shapes = {name: [_statements(text) for text in correct_submissions(archive, name)] for name in _names(submissions)}
-    inputs: dict[str, list[Input]] = {}
+    inputs: dict[str, tuple[list[Input], list[Input]]] = {}
     rows = []
     for number, submission in enumerate(submissions, 1):
         if submission.assignment not in inputs:
-            inputs[submission.assignment] = _made_up(submission, options.seed)
+            known = agreement.recorded_inputs(submission.program, sandbox)
+            inputs[submission.assignment] = known, _made_up(submission.assignment, known, options.seed)
         row = measure(submission, inputs[submission.assignment], shapes[submission.assignment], sandbox, options)
         rows.append(row)
         print(f"[{number}/{len(submissions)}] {_line(row)}", file=sys.stderr, flush=True)
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(
     submission: Submission,
-    invented: Sequence[Input],
+    inputs: tuple[list[Input], list[Input]],
     shapes: Sequence[Sequence[str]],
     sandbox: Sandbox,
     options: argparse.Namespace,
@@ -149,8 +149,8 @@ def measure(
         return Row(**facts)
     first = choice.ranked[0]
     repaired = apply(program.defective, first.candidate.patch)
-    known = agreement.compare_recorded(program, repaired, recorded(program), sandbox)
-    made_up = agreement.compare_made_up(program, repaired, invented, sandbox)
+    known = agreement.compare_recorded(program, repaired, inputs[0], sandbox)
+    made_up = agreement.compare_made_up(program, repaired, inputs[1], sandbox)
     facts |= {
         "status": "plausible",
         "template": first.candidate.template,
@@ -208,13 +208,12 @@ def _sums(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _made_up(submission: Submission, seed: int) -> list[Input]:
-    known = recorded(submission.program)
+def _made_up(assignment: str, known: list[Input], seed: int) -> list[Input]:
     promised = promises(known)
-    rng = random.Random(f"{submission.assignment} {seed}")
+    rng = random.Random(f"{assignment} {seed}")
     kept = list(known)
     for _ in range(_ROUNDS):
-        kept += [given for given in mutate(submission.assignment, kept, agreement.WANTED, rng) if promised(given)]
+        kept += [given for given in mutate(assignment, kept, agreement.WANTED, rng) if promised(given)]
     return kept[len(known) :]
 
 

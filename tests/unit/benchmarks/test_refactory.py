@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.assignments import correct_submissions, promises, read_sample, recorded
+from benchmarks.assignments import correct_submissions, promises, read_sample
 from benchmarks.encoding import encode
 from benchmarks.refactory import Row, reliability, total
 
@@ -35,7 +35,6 @@ def test_a_submission_becomes_a_repository_with_the_assignments_calls(archive: P
 
     assert first.program.defective == "import math\ndef top(items):\n    return items[1]\n"
     assert "def test_001():\n    assert top((3, 1)) == 3\n" in first.program.files["tests/test_calls.py"]
-    assert recorded(first.program) == [encode([(3, 1)], [])]
     assert second.name == "wrong_1_002"
     assert read_sample(archive, 1, seed=3) == read_sample(archive, 1, seed=3)
     assert correct_submissions(archive, "question_1") == ["def top(items):\n    return max(items)\n"]
