@@ -23,8 +23,8 @@ from atra.distillation.data_set import is_whole as is_whole_data_set
 from atra.local_brain import versions
 from atra.local_brain.checkpoints import clear, newest
 from atra.local_brain.curve import draw
-from atra.local_brain.launching import Job, Launcher, carry_out, history
-from atra.local_brain.training import Recipe, Result, Tries, after, told
+from atra.local_brain.launching import Job, Launcher, carry_out, going_on, history
+from atra.local_brain.training import Recipe, Result, after, told
 from atra.storage.data_sets import DataSet
 from atra.wiring import Wiring
 from workers.app import app
@@ -141,8 +141,9 @@ def train(work: Work) -> tuple[Trained, None]:
 def offer(work: Work) -> tuple[Offered, Ending]:
     """Have the candidate compared with what serves, where there is something to compare them on, and clear up."""
     trained = work.output_of("train", Trained)
-    for claim in _folder(work).glob("[0-9]*"):
-        shutil.rmtree(claim, ignore_errors=True)
+    clear(_folder(work), None)
+    for model in _folder(work).glob("*/model"):
+        shutil.rmtree(model, ignore_errors=True)
     told_as = f"brain {trained.brain[:12]} is a candidate"
     if not work.wired.settings.brain.evaluation:
         return Offered(""), Ending("trained", f"{told_as}; [brain] names no evaluation sets to compare it on")
@@ -177,7 +178,8 @@ def _folder(work: Work) -> Path:
 
 def _attempts(work: Work, recipe: Recipe, rows: Path, run: Path, out: Path) -> tuple[Result, Recipe]:
     """Try until it is done or nothing helps; return how that ended, and by which recipe."""
-    chosen, tries = work.wired.settings.training, Tries()
+    chosen = work.wired.settings.training
+    recipe, tries = going_on(recipe, newest(run))
     launcher = Launcher(chosen.launcher, chosen.processes, chosen.launcher_options)
     saved, begun = -1, time.monotonic()
 
@@ -196,7 +198,7 @@ def _attempts(work: Work, recipe: Recipe, rows: Path, run: Path, out: Path) -> t
         clear(run, found)
         begin = (str(found.path), found.tokens) if found else ("", 0)
         job = Job(recipe, str(rows), str(out), *begin, cpu=work.wired.settings.allow_cpu_training)
-        result = carry_out(job, run, launcher, stop=stop, report=report, grace_s=chosen.grace_s)
+        result = carry_out(job, out, launcher, stop=stop, report=report, grace_s=chosen.grace_s)
         log.info("training attempt ended", outcome=result.outcome, step=result.step, why=result.why)
         again = after(recipe, result, tries)
         if again is None:

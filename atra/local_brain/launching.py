@@ -1,10 +1,13 @@
 """The trainer as a process: started, watched, stopped. The worker that does this never loads torch itself.
 
-RUN/job.json        what the attempt is to do
-RUN/owner           a number that its owner counts up as long as he lives
-RUN/progress.jsonl  a line for every step that is told
-RUN/result.json     how it ended
-RUN/log.txt         what it printed
+RUN/FENCE/job.json        what the attempt is to do
+RUN/FENCE/owner           a number that its owner counts up as long as he lives
+RUN/FENCE/progress.jsonl  a line for every step that is told
+RUN/FENCE/result.json     how it ended
+RUN/FENCE/log.txt         what it printed
+
+Each claim of the step has a folder of its own for these: the trainer of a dead one must not hear the next one's owner,
+nor write into what that one reads.
 """
 
 import json
@@ -19,7 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from atra.local_brain.training import Recipe, Result
+from atra.local_brain.checkpoints import Checkpoint
+from atra.local_brain.training import Recipe, Result, Tries
 
 JOB, OWNER, PROGRESS, RESULT, LOG = "job.json", "owner", "progress.jsonl", "result.json", "log.txt"
 _POLL_S, _TAIL = 0.3, 4000
@@ -59,9 +63,9 @@ class Launcher:
     processes: int = 1
     options: tuple[str, ...] = ()
 
-    def command(self, run: Path) -> list[str]:
-        """Return the command that trains what `run` holds the job of."""
-        trainer = ["-m", "atra.local_brain.trainer", str(run)]
+    def command(self, claim: Path) -> list[str]:
+        """Return the command that trains what `claim` holds the job of."""
+        trainer = ["-m", "atra.local_brain.trainer", str(claim)]
         if self.kind == "process":
             return [sys.executable, *trainer]
         profile = self.kind if os.sep in self.kind else str(_profile(self.kind))
@@ -71,7 +75,7 @@ class Launcher:
 
 def carry_out(
     job: Job,
-    run: Path,
+    claim: Path,
     launcher: Launcher,
     *,
     stop: Callable[[], bool],
@@ -85,18 +89,18 @@ def carry_out(
         report: called with what the trainer tells: `step`, `of`, `loss`, `tokens`, `tokens_per_s`, `saved`.
         grace_s: how long a checkpoint may take then, before the trainer is killed.
     """
-    (run / RESULT).unlink(missing_ok=True)
-    (run / JOB).write_text(json.dumps(asdict(job)), encoding="utf-8")
+    (claim / RESULT).unlink(missing_ok=True)
+    (claim / JOB).write_text(json.dumps(asdict(job)), encoding="utf-8")
     heard: dict[str, Any] = {"step": 0}
-    lines, beats, asked_at = _Lines(run / PROGRESS, from_now=True), 0, None
-    with (run / LOG).open("ab") as log:
+    lines, beats, asked_at = _Lines(claim / PROGRESS, from_now=True), 0, None
+    with (claim / LOG).open("ab") as log:
         trainer = subprocess.Popen(
-            launcher.command(run), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            launcher.command(claim), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
         )
         try:
             while trainer.poll() is None:
                 beats += 1
-                (run / OWNER).write_text(str(beats), encoding="ascii")
+                (claim / OWNER).write_text(str(beats), encoding="ascii")
                 for line in lines.new():
                     heard = {**heard, **line}
                     report(heard)
@@ -112,12 +116,27 @@ def carry_out(
     for line in lines.new():
         heard = {**heard, **line}
         report(heard)
-    return _result(run, trainer.returncode, int(heard["step"]), stopped=asked_at is not None)
+    return _result(claim, trainer.returncode, int(heard["step"]), stopped=asked_at is not None)
+
+
+def job_of(claim: Path) -> Job:
+    """Return what the attempt of this claim is to do."""
+    given = json.loads((claim / JOB).read_text(encoding="utf-8"))
+    return Job(**{**given, "recipe": Recipe(**given["recipe"])})
+
+
+def going_on(asked: Recipe, found: Checkpoint | None) -> tuple[Recipe, Tries]:
+    """Return the recipe to begin a claim with, and what was tried: an earlier claim may have had to change it."""
+    if found is None:
+        return asked, Tries()
+    recipe = job_of(found.path.parent).recipe
+    return recipe, Tries(slowed=recipe.rate < asked.rate)
 
 
 def history(run: Path) -> list[dict[str, Any]]:
     """Return what the trainer told, by step; a step that was done again after a crash counts once."""
-    by_step = {int(line["step"]): line for line in _Lines(run / PROGRESS).new() if "loss" in line}
+    told = (line for file in sorted(run.glob(f"*/{PROGRESS}")) for line in _Lines(file).new())
+    by_step = {int(line["step"]): line for line in told if "loss" in line}
     return [by_step[step] for step in sorted(by_step)]
 
 
@@ -145,13 +164,13 @@ def _line(part: bytes) -> dict[str, Any] | None:
     return None
 
 
-def _result(run: Path, code: int, step: int, *, stopped: bool) -> Result:
+def _result(claim: Path, code: int, step: int, *, stopped: bool) -> Result:
     with suppress(OSError, ValueError, TypeError):
-        return Result(**json.loads((run / RESULT).read_text(encoding="utf-8")))
+        return Result(**json.loads((claim / RESULT).read_text(encoding="utf-8")))
     if stopped:
         return Result("stopped", "it was killed before it had written a checkpoint", step)
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return Result("crashed", f"the trainer ended with {how}: {_tail(run / LOG)}", step)
+    return Result("crashed", f"the trainer ended with {how}: {_tail(claim / LOG)}", step)
 
 
 def _tail(log: Path) -> str:

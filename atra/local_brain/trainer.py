@@ -1,9 +1,10 @@
 """The trainer: a process of its own that learns from rows by TRL, and says how it goes.
 
-    python -m atra.local_brain.trainer RUN
+    python -m atra.local_brain.trainer RUN/FENCE
 
-It reads RUN/job.json and is started by `atra.local_brain.launching`, alone or once for every device. A signal to end,
-or an owner that counts no more, makes it write a checkpoint after the step under way and leave.
+It reads job.json in the folder of its claim, and is started by `atra.local_brain.launching`, alone or once for every
+device. A signal to end, or an owner that counts no more, makes it write a checkpoint after the step under way and
+leave.
 """
 
 import json
@@ -23,7 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, s
 from trl import SFTConfig, SFTTrainer
 
 from atra.local_brain.checkpoints import seal
-from atra.local_brain.launching import JOB, OWNER, PROGRESS, RESULT, Job
+from atra.local_brain.launching import OWNER, PROGRESS, RESULT, Job, job_of
 from atra.local_brain.training import Outcome, Recipe, Result, diverging
 
 ORPHAN_S = 60.0
@@ -42,24 +43,23 @@ class Unfit(Exception):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Do the job of a run's folder, and write down how it ended."""
-    run = Path(arguments[0])
-    given = json.loads((run / JOB).read_text(encoding="utf-8"))
-    job = Job(**{**given, "recipe": Recipe(**given["recipe"])})
+    """Do the job of a claim's folder, and write down how it ended."""
+    claim = Path(arguments[0])
+    job = job_of(claim)
     first = int(os.environ.get("RANK", "0")) == 0
     try:
-        result = _train(job, run)
+        result = _train(job, claim)
     except Unfit as unfit:
         result = Result(unfit.outcome, str(unfit))
     except torch.OutOfMemoryError as error:
         result = Result("memory", str(error).splitlines()[0])
     if first:
-        draft = run / f".{RESULT}"
+        draft = claim / f".{RESULT}"
         draft.write_text(json.dumps(vars(result)), encoding="utf-8")
-        draft.replace(run / RESULT)
+        draft.replace(claim / RESULT)
 
 
-def _train(job: Job, run: Path) -> Result:
+def _train(job: Job, claim: Path) -> Result:
     recipe, cpu = job.recipe, not torch.cuda.is_available()
     if cpu and not job.cpu:
         raise Unfit("device", "this node has no GPU that torch can use; ATRA_ALLOW_CPU_TRAINING=1 trains on its CPU")
@@ -70,11 +70,11 @@ def _train(job: Job, run: Path) -> Result:
     )
     _pad(tokenizer, model, recipe)
     rows, left_out = _fitting(_rows(Path(job.rows), recipe), tokenizer, model, recipe)
-    _look_at_labels(rows, tokenizer, model, recipe, run)
-    watch = _Watch(run, Path(job.out), job.tokens)
+    _look_at_labels(rows, tokenizer, model, recipe, claim)
+    watch = _Watch(claim, Path(job.out), job.tokens)
     trainer = SFTTrainer(
         model=model,
-        args=_config(recipe, job, run, cpu=cpu, rows=len(rows)),
+        args=_config(recipe, job, claim, cpu=cpu, rows=len(rows)),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=_adapter(recipe),
@@ -90,14 +90,14 @@ def _train(job: Job, run: Path) -> Result:
     return Result("done", "", state.global_step, watch.tokens, left_out)
 
 
-def _config(recipe: Recipe, job: Job, run: Path, *, cpu: bool, rows: int, probe: bool = False) -> SFTConfig:
+def _config(recipe: Recipe, job: Job, claim: Path, *, cpu: bool, rows: int, probe: bool = False) -> SFTConfig:
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     steps = recipe.steps or max(1, math.ceil(rows * recipe.epochs / recipe.rows_per_step))
     on_cpu: dict[str, Any] = (
         {"use_cpu": True, "dataloader_pin_memory": False, "activation_checkpointing": False} if cpu else {}
     )
     return SFTConfig(
-        output_dir=str(run / "probe" if probe else job.out),
+        output_dir=str(claim / "probe" if probe else job.out),
         max_steps=recipe.steps or -1,
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.micro_batch,
@@ -175,7 +175,7 @@ def _pad(tokenizer: Any, model: Any, recipe: Recipe) -> None:
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
-def _look_at_labels(rows: Sequence[dict[str, Any]], tokenizer: Any, model: Any, recipe: Recipe, run: Path) -> None:
+def _look_at_labels(rows: Sequence[dict[str, Any]], tokenizer: Any, model: Any, recipe: Recipe, claim: Path) -> None:
     """Read back what would be learned of some rows: templates lose the working, or the end, without a word.
 
     Raises:
@@ -183,7 +183,7 @@ def _look_at_labels(rows: Sequence[dict[str, Any]], tokenizer: Any, model: Any, 
     """
     some = rows[:: max(1, len(rows) // _LOOKED_AT)][:_LOOKED_AT]
     cpu = not torch.cuda.is_available()
-    args = _config(recipe, Job(recipe, "", str(run)), run, cpu=cpu, rows=len(some), probe=True)
+    args = _config(recipe, Job(recipe, "", str(claim)), claim, cpu=cpu, rows=len(some), probe=True)
     prepared = SFTTrainer(model=model, args=args, train_dataset=Dataset.from_list(some), processing_class=tokenizer)
     shutil.rmtree(args.output_dir, ignore_errors=True)
     for row, learned in zip(some, prepared.train_dataset, strict=True):
@@ -217,10 +217,10 @@ def _save(trainer: Any, tokenizer: Any, folder: Path) -> None:
 class _Watch(TrainerCallback):
     """Tells how it goes, seals checkpoints, and ends the training where it should end before its time."""
 
-    def __init__(self, run: Path, out: Path, tokens: int) -> None:
+    def __init__(self, claim: Path, out: Path, tokens: int) -> None:
         self.lost, self.why = "", ""
         self.tokens = tokens
-        self._run, self._out = run, out
+        self._claim, self._out = claim, out
         self._before, self._begun_s, self._first_tokens = tokens, 0.0, tokens
         self._losses: list[float] = []
         self._first: float | None = None
@@ -266,7 +266,7 @@ class _Watch(TrainerCallback):
 
     def _tell(self, state: Any, **line: Any) -> None:
         if state.is_world_process_zero:
-            with (self._run / PROGRESS).open("ab") as file:
+            with (self._claim / PROGRESS).open("ab") as file:
                 file.write(json.dumps(line).encode() + b"\n")
 
     def _end(self, number: int, frame: object) -> None:
@@ -274,7 +274,7 @@ class _Watch(TrainerCallback):
 
     def _orphaned(self) -> bool:
         try:
-            owner = (self._run / OWNER).read_text(encoding="ascii")
+            owner = (self._claim / OWNER).read_text(encoding="ascii")
         except OSError:
             owner = self._owner
         if owner != self._owner:

@@ -1,5 +1,6 @@
 """A training from a data set to a candidate, on the CPU: whole, killed and gone on with, and refused."""
 
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -90,10 +91,8 @@ class Killer(threading.Thread):
             found = newest(self.folder)
             if self.did == 0 and found and found.step >= 6:
                 for process in psutil.process_iter(["cmdline"]):
-                    if (
-                        "atra.local_brain.trainer" in (line := process.info["cmdline"] or [])
-                        and str(self.folder) in line
-                    ):
+                    line = process.info["cmdline"] or []
+                    if "atra.local_brain.trainer" in line and str(self.folder) in line[-1]:
                         process.kill()
                         self.did = 1
             elif self.did == 1 and found and found.step >= 12:
@@ -133,6 +132,22 @@ def test_a_candidate_comes_out_the_same_whatever_happens_to_the_trainer(wired: W
     run_step("train", again.id, 0, train)
     assert trained(wired, again) == came  # the same weights and lineage are the same version
     assert len(wired.brains.all()) == 1
+
+
+def test_a_trainer_whose_owner_is_dead_does_not_hear_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from atra.local_brain import trainer
+
+    monkeypatch.setattr(trainer, "ORPHAN_S", 0.2)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)  # the test's own process ends as before
+    orphan, kept = (trainer._Watch(tmp_path / claim, tmp_path / claim, 0) for claim in ("000001", "000002"))
+    (tmp_path / "000002").mkdir()
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        (tmp_path / "000002" / trainer.OWNER).write_text(str(time.monotonic()))
+        assert not kept._orphaned()
+    assert orphan._orphaned()
 
 
 def test_a_node_without_a_gpu_refuses(wired: Wiring) -> None:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from atra.core.errors import BadInput
 from atra.local_brain.checkpoints import clear, newest, seal
-from atra.local_brain.launching import PROGRESS, RESULT, Job, Launcher, carry_out, history
+from atra.local_brain.launching import JOB, PROGRESS, RESULT, Job, Launcher, carry_out, going_on, history
 from atra.local_brain.training import MOST_CRASHES, Again, Recipe, Result, Tries, after, diverging, told
 
 RECIPE = Recipe("base", rows_per_step=16, micro_batch=8)
@@ -157,8 +157,19 @@ def test_how_a_trainer_ended_is_told_apart(played: Path, what: str, stopped: boo
 
 def test_half_a_line_of_a_killed_trainer_is_passed_over(tmp_path: Path) -> None:
     lines = ['{"step": 1, "loss": 3.0}', '{"step": 2, "lo{"step": 2, "loss": 2.0}', '{"step": 1, "loss": 4.0}', "7"]
-    (tmp_path / PROGRESS).write_text("\n".join(lines) + '\n{"step": 9')
-    assert history(tmp_path) == [{"step": 1, "loss": 4.0}]
+    for claim, text in (("000001", "\n".join(lines) + '\n{"step": 9'), ("000002", '{"step": 3, "loss": 1.0}\n')):
+        (tmp_path / claim).mkdir()
+        (tmp_path / claim / PROGRESS).write_text(text)
+    assert history(tmp_path) == [{"step": 1, "loss": 4.0}, {"step": 3, "loss": 1.0}]
+
+
+def test_another_claim_goes_on_by_the_recipe_its_checkpoint_came_from(tmp_path: Path) -> None:
+    assert going_on(RECIPE, None) == (RECIPE, Tries())
+    slower = replace(RECIPE, learning_rate=RECIPE.rate / 2, micro_batch=4)
+    for claim, recipe, step in (("000001", RECIPE, 10), ("000002", slower, 20)):
+        path = checkpoint(tmp_path, claim, step)
+        (path.parent / JOB).write_text(json.dumps(asdict(Job(recipe, "rows", str(path.parent)))))
+    assert going_on(RECIPE, newest(tmp_path)) == (slower, Tries(slowed=True))
 
 
 def test_profiles_are_those_of_trl(tmp_path: Path) -> None:
