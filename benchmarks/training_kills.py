@@ -29,7 +29,7 @@ import psutil
 from atra.core.records import from_json
 from atra.core.settings import TrainingSettings
 from atra.local_brain.checkpoints import newest
-from atra.local_brain.launching import PROGRESS
+from atra.local_brain.launching import PROGRESS, job_of
 from atra.local_brain.versions import digest, version
 from atra.wiring import Wiring
 from benchmarks import results
@@ -134,7 +134,7 @@ def _trained(wired: Wiring, data_set: str, killer: "_Killer | None") -> dict[str
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
     found = []
-    for line in (folder / PROGRESS).read_bytes().splitlines() if (folder / PROGRESS).exists() else ():
+    for line in (line for file in sorted(folder.glob(f"*/{PROGRESS}")) for line in file.read_bytes().splitlines()):
         try:
             found.append(json.loads(line))
         except ValueError:  # half a line of one that was killed
@@ -205,12 +205,12 @@ class _Killer(threading.Thread):
         while True:
             for process in psutil.process_iter(["cmdline"]):
                 line = process.info["cmdline"] or []
-                if "atra.local_brain.trainer" in line and str(self._folder) in line and process != before:
+                if "atra.local_brain.trainer" in line and str(self._folder) in line[-1] and process != before:
                     return process
             time.sleep(0.02)
 
     def _resumes(self) -> int:
-        resume = str(json.loads((self._folder / "job.json").read_text())["resume"])
+        resume = job_of(max(self._folder.glob("[0-9]*"))).resume
         return int(resume.rpartition("-")[2]) if resume else 0
 
     def _step(self, beyond: int = 0) -> int:
