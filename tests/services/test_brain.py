@@ -20,6 +20,7 @@ from atra.core.settings import BrainSettings, Settings, load_settings
 from atra.distillation.traces import HUMAN, Origin, Trace
 from atra.local_brain import versions
 from atra.local_brain.versions import Lineage
+from atra.meta_architect.records import Reproduction
 from atra.orchestrator.answers import Answered, Asked
 from atra.repository import Repository
 from atra.storage.brains import Brain, Evaluation
@@ -377,32 +378,38 @@ def test_repairs_look_first_where_the_brain_would_once_that_was_measured(
     wired, brain, server = serving
     target = make_target(Repository.open(small_shop(tmp_path / "shop")), wired.settings, budget_s=60)
 
-    def carried(steps: int, *, leads: bool) -> Run:
-        """Carry out so many steps of a repair, with the setting as it is said."""
+    def begun(*, leads: bool) -> Run:
+        """Open a repair with the setting as it is said."""
         chosen = wired.settings.brain.model_copy(update={"leads": leads})
         now = use(wired.settings.model_copy(update={"brain": chosen}))
-        run = now.runs.open(new_id("r"), repair_plan(1), to_json(target))
-        for step in now.runs.steps(run.id)[:steps]:
-            run_step(step.name, run.id, step.shard, self_repair.STEPS[step.name])
-        return now.runs.get(run.id)
+        return now.runs.open(new_id("r"), repair_plan(1), to_json(target))
+
+    def diagnosed(*, leads: bool) -> Run:
+        """Diagnose what the whole repair has reproduced."""
+        run = begun(leads=leads)
+        run_step("reproduce", run.id, 0, lambda work: (from_json(Reproduction, seen), None))
+        run_step("diagnose", run.id, 0, self_repair.diagnose)
+        return run
 
     def named(run: Run) -> list[str]:
         [found] = wired.runs.outputs(run.id, "diagnose")
         return [f"{at['path']}:{at['line']}" for at in found["places"] if "the brain" in at["reasons"]]
 
-    repaired = carried(100, leads=True)
-    assert (repaired.outcome, named(repaired), server.requests) == ("fixed", [], [])
-    [proof] = wired.runs.outputs(repaired.id, "verify")
+    repaired = begun(leads=True)
+    for step in wired.runs.steps(repaired.id):
+        run_step(step.name, repaired.id, step.shard, self_repair.STEPS[step.name])
+    assert (wired.runs.get(repaired.id).outcome, named(repaired), server.requests) == ("fixed", [], [])
+    [proof], [seen] = (wired.runs.outputs(repaired.id, name) for name in ("verify", "reproduce"))
     monkeypatch.setattr(server, "_steps", lambda body: Turn(proof["diff"], logprobs=(-0.01,)))
     told = measure_leads(wired, brain, lambda count: None)
     assert (told.repairs, told.more, told.helps, told.looks) == (1, 0, False, 1)
     assert told.led <= told.without
     wired.brains.keep_leads(brain.id, replace(told, helps=True))
-    assert named(carried(2, leads=False)) == []
+    assert named(diagnosed(leads=False)) == []
     where = proof["winner"]["candidate"]
-    assert named(carried(2, leads=True)) == [f"{where['path']}:{where['line']}"]
+    assert named(diagnosed(leads=True)) == [f"{where['path']}:{where['line']}"]
     monkeypatch.setattr(server, "_steps", lambda body: Status(500))
-    assert named(carried(2, leads=True)) == []
+    assert named(diagnosed(leads=True)) == []
 
 
 def as_a_user(wired: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
