@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --quiet
 
-.PHONY: help demo up test check format bench-repair bench-refactory bench-speed bench-rooms bench-overhead bench-gate bench-sureness bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision clean sandbox
+.PHONY: help demo up test check format bench-repair bench-refactory bench-speed bench-rooms bench-overhead bench-gate bench-sureness bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision train-ranking clean sandbox
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -105,6 +105,9 @@ bench-decision: .venv/installed-all ## which kept answers are served: make bench
 train-decision: .venv/installed-all ## fit the hit decision anew: make train-decision GPTCACHE=<a checkout>
 	@[ -d "$(GPTCACHE)" ] || { echo "usage: make train-decision GPTCACHE=<a checkout of zilliztech/GPTCache>"; exit 2; }
 	@nice -n 19 $(VENV)/python -m benchmarks.train_decision --checkout "$(GPTCACHE)"
+
+train-ranking: .venv/installed-all ## fit the order of candidates anew on bugs made in installed packages
+	@OMP_NUM_THREADS=1 nice -n 19 $(VENV)/python -m benchmarks.train_ranking
 
 bench-embedding: .venv/installed-all ## what one vector costs, beside sentence-transformers and torch
 	@OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(VENV)/python -m benchmarks.embedding_speed

@@ -13,6 +13,7 @@ from itertools import count, islice
 from typing import TypeVar
 
 from atra.core.edits import Edit, apply
+from atra.meta_architect.learned import chances, known_weights
 from atra.meta_architect.records import Candidate, Diagnosis
 from atra.meta_architect.scope import Scope
 from atra.meta_architect.source import UNREADABLE, Source, parse
@@ -44,23 +45,26 @@ def candidates(
     *,
     templates: Sequence[Template] = TEMPLATES,
     hints: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> Iterator[Candidate]:
     """Yield candidates, likeliest first, each once, each of them Python that can be read.
 
-    A candidate's score is P(place) x P(template) x its weight among what the template proposes at that statement. So a
-    template that has one thing to say comes before one that has a hundred, and what several statements offer is
-    interleaved. Among the statements opened so far the order is exact; a statement still closed may hold a candidate
-    that would have come earlier (see `WINDOW`, `PER_STATEMENT`).
+    A candidate's score is P(place) x P(template) x its weight among what the template proposes at that statement, which
+    what was learned raises or lowers (see `learned`). So a template that has one thing to say comes before one that has
+    a hundred, and what several statements offer is interleaved. Among the statements opened so far the order is exact;
+    a statement still closed may hold a candidate that would have come earlier (see `WINDOW`, `PER_STATEMENT`).
 
     Args:
         sources: text of each file that the diagnosis may name, by path; files that cannot be read are left out.
         diagnosis: places and what the failing tests said.
         templates: what to try; the whole registry unless told otherwise.
         hints: factors on the share of templates, by a template's or a family's name; 0 leaves one out.
+        weights: of what was learned; those that are shipped unless told otherwise, none to do without.
     """
-    chances = _chances(templates, hints or {})
+    shares = shares_of(templates, hints or {})
+    learned = known_weights() if weights is None else weights
     waiting = _spots(sources, diagnosis)
-    most = max((chance for _, chance in chances), default=0.0)
+    most = max((share for _, share in shares), default=0.0)
     heap: list[tuple[float, int, _Scored]] = []
     seen: set[object] = set()
     opened = given = 0
@@ -69,7 +73,7 @@ def candidates(
     while heap or following:
         allowed = WINDOW + given // PER_STATEMENT
         if following and (not heap or (opened < allowed and following[0] * most > -heap[0][0])):
-            for scored in _propose(*following, chances):
+            for scored in _propose(*following, shares, learned):
                 heapq.heappush(heap, (-scored.score, next(order), scored))
             opened, following = opened + 1, next(waiting, None)
             continue
@@ -86,7 +90,8 @@ def shard(stream: Iterable[T], index: int, shards: int) -> Iterator[T]:
     return islice(stream, index, None, shards)
 
 
-def _chances(templates: Sequence[Template], hints: Mapping[str, float]) -> list[tuple[Template, float]]:
+def shares_of(templates: Sequence[Template], hints: Mapping[str, float]) -> list[tuple[Template, float]]:
+    """Return the templates, each with its part of all shares."""
     shares = [(item, item.share * hints.get(item.name, hints.get(item.family, 1.0))) for item in templates]
     whole = sum(share for _, share in shares)
     return [(item, share / whole) for item, share in shares if share > 0]
@@ -120,12 +125,21 @@ def _open(path: str, text: str | None) -> tuple[Source, Scope] | None:
     return source, Scope(source)
 
 
-def _propose(score: float, spot: Spot, chances: Iterable[tuple[Template, float]]) -> Iterator[_Scored]:
-    for template, chance in chances:
+def _propose(
+    score: float, spot: Spot, shares: Iterable[tuple[Template, float]], weights: Mapping[str, float]
+) -> Iterator[_Scored]:
+    found = list(propose(spot, shares))
+    for (template, proposal, _), chance in zip(found, chances(spot, found, weights), strict=True):
+        yield _Scored(score * chance, template, spot, proposal)
+
+
+def propose(spot: Spot, shares: Iterable[tuple[Template, float]]) -> Iterator[tuple[Template, Proposal, float]]:
+    """Yield all that the templates propose at the statement, with P(template) x the part of all its weight."""
+    for template, share in shares:
         proposals = _readable(template, spot)
         whole = sum(proposal.weight for proposal in proposals)
         for proposal in proposals:
-            yield _Scored(score * chance * proposal.weight / whole, template, spot, proposal)
+            yield template, proposal, share * proposal.weight / whole
 
 
 def _readable(template: Template, spot: Spot) -> list[Proposal]:
