@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="benchmarks.training_overhead", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--pairs", type=int, default=3, help="of each method")
-    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--width", type=int, default=64, help="of the model")
+    parser.add_argument("--layers", type=int, default=2, help="of the model")
     parser.add_argument("--json", type=Path, default=results.FOLDER / "training_overhead.json", help="where to write")
     parser.add_argument("--plain", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -53,19 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="atra-base-") as folder:
-        base = make_base(Path(folder), width=128, layers=4)
+        base = make_base(Path(folder), width=given.width, layers=given.layers)
         for method in _WEIGHTS:
             chosen = TrainingSettings(
                 base=str(base), method=method, steps=given.steps, save_steps=max(1, given.steps // 2), rows_per_step=16,
                 micro_batch=8, longest_tokens=1024, learning_rate=1e-3, licence="none: random weights",
             )  # fmt: skip
-            with installation(chosen, 1000) as (wired, data_set):
+            with installation(chosen, 600) as (wired, data_set):
                 for pair in range(1, given.pairs + 1):
                     plain, own = _timed(_by_plain_script, wired, data_set), _timed(_by_atra, wired, data_set)
                     same = own.pop("weights") == plain.pop("weights")
                     found = {"method": method, "pair": pair, "same_weights": same}
                     rows += [{**found, "who": "plain TRL", **plain}, {**found, "who": "ATRA", **own}]
-    totals = {"steps": given.steps, "ratios": {method: ratios(rows, method) for method in _WEIGHTS}}
+    shape = {"steps": given.steps, "width": given.width, "layers": given.layers}
+    totals = {**shape, "ratios": {method: ratios(rows, method) for method in _WEIGHTS}}
     results.console().print(results.table("training through ATRA beside a plain script", rows, _COLUMNS))
     for method, ratio in totals["ratios"].items():
         results.console().print(f"{method}: ATRA / plain TRL: {ratio}")
@@ -118,6 +121,7 @@ def _by_plain_script(wired: Wiring, data_set: DataSet) -> dict[str, Any]:
 
 def _plainly(folder: Path, chosen: TrainingSettings) -> None:
     """Train as one would without ATRA: rows from the standard input, weights into the folder, speed as JSON."""
+    import torch
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
@@ -136,9 +140,12 @@ def _plainly(folder: Path, chosen: TrainingSettings) -> None:
     rows = [json.loads(line) for line in sys.stdin]
     rank = chosen.lora_rank
     adapter = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    clock = Clock()
+    clock, cpu = Clock(), not torch.cuda.is_available()
+    on_cpu: dict[str, Any] = (
+        {"use_cpu": True, "dataloader_pin_memory": False, "activation_checkpointing": False} if cpu else {}
+    )
     trainer = SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(chosen.base, dtype="float32"),
+        model=AutoModelForCausalLM.from_pretrained(chosen.base, dtype="float32" if cpu else "auto"),
         args=SFTConfig(
             output_dir=str(folder),
             max_steps=chosen.steps,
@@ -149,12 +156,10 @@ def _plainly(folder: Path, chosen: TrainingSettings) -> None:
             seed=chosen.seed,
             data_seed=chosen.seed,
             save_steps=chosen.save_steps,
-            bf16=False,
-            use_cpu=True,
-            dataloader_pin_memory=False,
-            activation_checkpointing=False,
+            bf16=not cpu,
             report_to="none",
             disable_tqdm=True,
+            **on_cpu,
         ),
         train_dataset=Dataset.from_list([{name: row[name] for name in ("prompt", "completion")} for row in rows]),
         processing_class=AutoTokenizer.from_pretrained(chosen.base),
