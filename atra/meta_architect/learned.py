@@ -2,7 +2,7 @@
 
 A conditional logit (McFadden 1974): of the proposals at one statement, one with features x and prior p is right with
 the chance p * exp(w x) over the sum of that of all. The prior is the templates' own (see `stream`); the weights `w`
-stand in `ranking.json`, if it is there (none is shipped so far), fitted by `benchmarks/train_ranking.py` on bugs made in
+stand in `ranking.json`, if it is there (none is shipped yet), fitted by `benchmarks/train_ranking.py` on bugs made in
 published packages by the templates turned round, and never on a benchmark's bugs. Nothing but the standard library is
 needed here.
 """
