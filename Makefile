@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --quiet
 
-.PHONY: help demo up test check format bench-repair bench-refactory bench-speed bench-rooms bench-overhead bench-gate bench-sureness bench-training bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision train-ranking clean sandbox
+.PHONY: help demo up test check format bench-repair bench-refactory bench-speed bench-rooms bench-overhead bench-gate bench-sureness bench-training bench-reasoning bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision train-ranking clean sandbox
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ bench-gate: .venv/installed-dev ## how often the gate promotes an equal model, a
 
 bench-sureness: .venv/installed-all ## whether a brain that says it is sure is right as often as promised
 	@OMP_NUM_THREADS=1 $(VENV)/python -m benchmarks.sureness
+
+bench-reasoning: .venv/installed-all ## what the working is worth: with it, without it, and with dots in its place
+	@OMP_NUM_THREADS=1 $(VENV)/python -m benchmarks.reasoning_traces
 
 bench-training: .venv/installed-all ## what training costs beside a plain script for TRL, and what twenty kills do to it
 	@OMP_NUM_THREADS=1 nice -n 19 $(VENV)/python -m benchmarks.training_overhead
