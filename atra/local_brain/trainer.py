@@ -46,17 +46,19 @@ def main(arguments: Sequence[str]) -> None:
     """Do the job of a claim's folder, and write down how it ended."""
     claim = Path(arguments[0])
     job = job_of(claim)
-    first = int(os.environ.get("RANK", "0")) == 0
+    rank = int(os.environ.get("RANK", "0"))
     try:
         result = _train(job, claim)
     except Unfit as unfit:
         result = Result(unfit.outcome, str(unfit))
     except torch.OutOfMemoryError as error:
         result = Result("memory", str(error).splitlines()[0])
-    if first:
-        draft = claim / f".{RESULT}"
+    if rank == 0 or result.outcome == "memory":
+        draft = claim / f".{rank}-{RESULT}"
         draft.write_text(json.dumps(vars(result)), encoding="utf-8")
         draft.replace(claim / RESULT)
+    if result.outcome == "memory":
+        os._exit(1)  # the launcher ends the other devices, which would wait for this one for half an hour
 
 
 def _train(job: Job, claim: Path) -> Result:
@@ -235,6 +237,8 @@ class _Watch(TrainerCallback):
         if self._everybody(self._ended or self._orphaned()) and state.global_step < state.max_steps:
             self.why = self.why or "it was asked to end"
             control.should_save = control.should_training_stop = True
+        if state.global_step >= state.max_steps:
+            control.should_save = False  # the model comes next, and who goes on from here would do a step too many
         control.should_log = control.should_log or control.should_save  # a checkpoint says how many tokens it has seen
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:

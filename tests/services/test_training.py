@@ -104,6 +104,9 @@ class Killer(threading.Thread):
 def test_a_candidate_comes_out_the_same_whatever_happens_to_the_trainer(wired: Wiring, base: Path) -> None:
     run = opened(wired)
     run_step("train", run.id, 0, train)
+    last = newest(wired.brain_folder / "training" / run.id)
+    assert last is not None
+    assert last.step == 18  # none at the end: going on from there, TRL would do a step too many
     run_step("offer", run.id, 0, offer)
     came = trained(wired, run)
     assert (came.steps, came.left_out) == (24, 1)

@@ -130,7 +130,7 @@ def test_huge_values_take_little_time_and_room() -> None:
         try:
             fail()
         except ValueError as error:
-            started = time.perf_counter()
+            started = time.process_time()
             report = capture(
                 error,
                 error.__traceback__,
@@ -140,7 +140,7 @@ def test_huge_values_take_little_time_and_room() -> None:
                 redactor=Redactor([CANARY]),
                 text="printed already",
             )
-            times.append(time.perf_counter() - started)
+            times.append(time.process_time() - started)
 
     assert min(times) < 0.05
     assert all(len(value) <= 210 for frame in report.frames for value in frame.locals.values())
@@ -157,10 +157,10 @@ def test_masking_a_hostile_message_takes_little_time(message: str) -> None:
     def fail() -> None:
         raise ValueError(message)
 
-    started = time.perf_counter()
+    started = time.process_time()
     _capture(fail)
 
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_deep_recursion_keeps_both_ends() -> None:
