@@ -1,9 +1,11 @@
 """How many of QuixBugs' 40 programs `atra repair` repairs, how, how fast, and whether the repair means what it should.
 
-    python -m benchmarks.quixbugs --checkout PATH [--only gcd,sieve] [--shards N] [--budget-seconds S] [--json FILE]
+    python -m benchmarks.quixbugs --checkout PATH [--only gcd,sieve] [--at-once N] [--shards N] [--budget-seconds S]
+                                  [--json FILE]
 
-Each program becomes a repository of its own with the published tests; all go through one running stack. A repair is
-compared with the published correct program on the inputs that the tests use and on made-up ones, see `agreement`.
+Each program becomes a repository of its own with the published tests; all go through one running stack, as many at a
+time as there are cores. A repair is compared with the published correct program on the inputs that the tests use and on
+made-up ones, see `agreement`.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,18 +66,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sandbox = make_sandbox(load_settings().sandbox)
     console = results.console()
     rows: list[Row] = []
-    with stack.running_stack(options.home, options.shards) as environment:
-        for number, program in enumerate(programs, 1):
-            row = measure(program, environment, sandbox, options)
-            rows.append(row)
-            print(f"[{number:>2}/{len(programs)}] {_line(row)}", file=sys.stderr, flush=True)
-    totals = total(rows)
+    workers = options.at_once * options.shards
+    with stack.running_stack(options.home, workers) as environment, ThreadPoolExecutor(options.at_once) as several:
+        began = time.monotonic()
+        repaired: list[tuple[Row, str | None]] = []
+        for row, source in several.map(lambda program: repair(program, environment, options), programs):
+            repaired.append((row, source))
+            print(f"[{len(repaired):>2}/{len(programs)}] {_line(row)}", file=sys.stderr, flush=True)
+        seconds = round(time.monotonic() - began, 1)
+    for program, (row, source) in zip(programs, repaired, strict=True):
+        rows.append(row if source is None else _compared(row, program, source, sandbox, options.seed))
+        print(f"{program.name}: {_line(rows[-1])}", file=sys.stderr, flush=True)
+    totals = {**total(rows), "seconds_for_all": seconds}
     shown = [asdict(row) for row in rows]
     console.print(results.table("QuixBugs", shown, COLUMNS))
     console.print(totals)
     facts = {
         **results.about(datetime.now(UTC)),
         "quixbugs": _revision(options.checkout),
+        "at_once": options.at_once,
         "shards": options.shards,
         "budget_s": options.budget_seconds,
         "seed": options.seed,
@@ -83,8 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(row.status == "error" for row in rows))
 
 
-def measure(program: Program, environment: Any, sandbox: Sandbox, options: argparse.Namespace) -> Row:
-    """Make the program's repository, repair it, and compare the repair with the correct program."""
+def repair(program: Program, environment: Any, options: argparse.Namespace) -> tuple[Row, str | None]:
+    """Make the program's repository and repair it; return what came of it, and the new source where there is one."""
     with TemporaryDirectory(prefix="atra-quixbugs-") as temporary:
         folder = Path(temporary, program.name)
         folder.mkdir()
@@ -107,7 +117,7 @@ def measure(program: Program, environment: Any, sandbox: Sandbox, options: argpa
         diff=answer.get("diff") or "",
         error="" if answer["status"] == "fixed" else str(answer.get("error") or answer.get("reason") or ""),
     )
-    return facts if source is None else _compared(facts, program, source, sandbox, options.seed)
+    return facts, source
 
 
 def total(rows: Sequence[Row]) -> dict[str, Any]:
@@ -173,7 +183,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.quixbugs", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--checkout", type=Path, required=True, help="a checkout of jkoppel/QuixBugs")
     parser.add_argument("--only", default="", help="programs, separated by commas; all when left out")
-    parser.add_argument("--shards", type=int, default=os.cpu_count() or 1, help="tasks that share one search")
+    cores = os.cpu_count() or 1
+    parser.add_argument("--at-once", type=int, default=cores, help="programs that are repaired at a time")
+    parser.add_argument("--shards", type=int, default=1, help="tasks that share one search")
     parser.add_argument("--budget-seconds", type=float, default=120.0, help="wall time for one repair")
     parser.add_argument("--seed", type=int, default=0, help="for the made-up inputs")
     parser.add_argument("--home", type=Path, help="the home of a running stack; a new one is started when left out")

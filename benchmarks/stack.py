@@ -61,6 +61,16 @@ def repair(
     return {"status": "error", **answer}
 
 
+def shown(run_id: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `atra show --json` says of a run; nothing where it says nothing readable."""
+    command = [*ATRA, "show", run_id, "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    try:
+        return dict(json.loads(done.stdout))
+    except ValueError:
+        return {}
+
+
 def _await(process: "subprocess.Popen[bytes]", record: Path, log: Path) -> None:
     until = time.monotonic() + _STARTS_WITHIN_S
     while not record.is_file():

@@ -31,6 +31,7 @@ class ScriptedRunner:
         *,
         tests: Sequence[str] = (),
         coverage: bool = False,
+        known_to_hang: Sequence[str] = (),
         hash_seed: int = 0,
         wall_s: float | None = None,
         stop: Stop = never,

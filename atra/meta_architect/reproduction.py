@@ -77,6 +77,7 @@ def reproduce(
         tree,
         tests=_to_trace(failing, passing, report),
         coverage=True,
+        known_to_hang=[result.id for result in failing if result.outcome == "hung"],
         hash_seed=1,
         wall_s=target.budget_s * 0.2,
         stop=stop,

@@ -42,6 +42,7 @@ class CommandRunner:
         *,
         tests: Sequence[str] = (),
         coverage: bool = False,
+        known_to_hang: Sequence[str] = (),
         hash_seed: int = 0,
         wall_s: float | None = None,
         stop: Stop = never,

@@ -702,7 +702,8 @@ class ReportRun:
 
 
 UNSEEN = "unknown: a process of tests ended early"
-HUNG_IN_FULL = 2  # tests that hang are waited for in full this often
+HUNG_IN_FULL = 1  # tests that hang are waited for in full this often
+KNOWN_TO_HANG_S = 1.0  # the time of a test that is known to hang, and is run to see where
 
 
 class ReportKeeper:
@@ -767,6 +768,8 @@ class ReportKeeper:
         time that the repair has.
         """
         whole: float = self._setup["test_limit_s"]
+        if self._running in self._setup["known_to_hang"]:
+            return min(whole, KNOWN_TO_HANG_S)
         return whole if self._hung < HUNG_IN_FULL else min(whole, max(1.0, 10 * self._slowest))
 
     def _take(self, message: Message) -> None:
@@ -782,7 +785,7 @@ class ReportKeeper:
             self._done.add(result["id"])
             self._running = None
             if result["outcome"] == "hung":
-                self._hung += 1
+                self._hung += result["id"] not in self._setup["known_to_hang"]
                 result["seconds"] = self._setup["test_limit_s"]
             else:
                 self._slowest = max(self._slowest, result["seconds"])
@@ -1195,7 +1198,7 @@ class Pieces:
 
 # ---- candidates ------------------------------------------------------------------------------------------------------
 
-FLOOR_S = 0.05
+FLOOR_S = 0.02
 GLANCES = 20  # so often a glance at many candidates may tell little, before no more is taken
 IMPORT_S = 20.0
 GREEN = ("passed", "skipped", "xfailed", "xpassed")
@@ -1652,7 +1655,8 @@ class Collector:
         frozen = gc.get_freeze_count() > self._frozen_at_start  # which hides functions from the collector of garbage
         gc.collect()
         gc.freeze()
-        self._keeper.send({"unfit": "the project froze its objects"} if frozen else {"collected": True})
+        collected = [item.nodeid for item in session.items]
+        self._keeper.send({"unfit": "the project froze its objects"} if frozen else {"collected": collected})
         plan: Message = {}
         while (message := self._keeper.receive()) is not None:
             if "plan" in message:
@@ -1889,6 +1893,7 @@ class Workshop:
         self._names: list[str] = [*setup["failing"], *setup["passing"]]
         self._collector: Optional[Link] = None
         self._collector_pid = 0
+        self._collected: list[str] = []
         self._starts_left = 5
         self._glances_left = GLANCES
         self._import_s = IMPORT_S
@@ -2036,20 +2041,19 @@ class Workshop:
     def _make_plan(self) -> Message:
         failing, passing, seconds = self._setup["failing"], self._setup["passing"], self._setup["seconds"]
         hung = {name for name in failing if seconds.get(name, 0.0) > 0.9 * self._setup["test_limit_s"]}
-        sample, total = [], 0.0
-        for name in passing:
-            total += seconds.get(name, 0.0)
-            if total < MEASURED_S:
-                sample.append(name)
         measured, sentinel, known = self._measure([name for name in failing if name not in hung])
-        more, sentinel_too, known_too = self._measure(sample)
+        more, sentinel_too, known_too = self._measure(self._sample(passing))
+        if any(outcome not in GREEN for outcome, *_ in more.values()):  # they may pass only behind others
+            passing = self._as_collected(passing)
+            more, sentinel_too, known_too = self._measure(self._sample(passing))
+        dropped = [name for name, (outcome, *_) in more.items() if outcome not in GREEN]
         measured.update(more)
         self._files.put_back()
         passed = dict.fromkeys(failing, "passed")
-        self._dropped = [name for name in sample if measured.get(name, ["passed"])[0] not in GREEN]
-        kept = [name for name in passing if name not in self._dropped]
+        self._dropped = dropped
+        kept = [name for name in passing if name not in dropped]
         expected = {name: measured.get(name, ["passed"])[0] for name in kept}
-        took = {name: max(seconds.get(name, 0.0), measured.get(name, ["", 0.0])[1]) for name in self._names}
+        took = {name: measured[name][1] if name in measured else seconds.get(name, 0.0) for name in self._names}
         slowest = max((took[name] for name in kept), default=0.0)
         limits = {name: limit_for(took[name]) for name in kept}
         for name in failing:
@@ -2064,6 +2068,17 @@ class Workshop:
             "known": sorted({*known, *known_too}),
             "plain": [name for name, (_, _, plain) in measured.items() if plain],
         }
+
+    def _sample(self, passing: list[str]) -> list[str]:
+        """Return the first tests, as many as fit into the time that may be spent on measuring them."""
+        seconds = self._setup["seconds"]
+        ends = itertools.accumulate(seconds.get(name, 0.0) for name in passing)
+        return [name for name, end in zip(passing, ends) if end < MEASURED_S]  # noqa: B905
+
+    def _as_collected(self, names: list[str]) -> list[str]:
+        """Return tests in the order of the suite."""
+        places = {name: place for place, name in enumerate(self._collected)}
+        return sorted(names, key=lambda name: places.get(name, -1))
 
     def _measure(self, names: list[str]) -> tuple[dict[str, Any], bool, list[str]]:
         """Run tests on the unchanged tree: what each did and took, whether a failure is seen, what is patched."""
@@ -2105,6 +2120,8 @@ class Workshop:
         if answer is None or "unfit" in answer:
             self._end_collector()
             self._starts_left = 0
+        else:
+            self._collected = answer["collected"]
 
     def _end_collector(self) -> None:
         assert self._collector is not None

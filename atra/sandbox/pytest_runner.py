@@ -31,6 +31,7 @@ class PytestRunner:
         *,
         tests: Sequence[str] = (),
         coverage: bool = False,
+        known_to_hang: Sequence[str] = (),
         hash_seed: int = 0,
         wall_s: float | None = None,
         stop: Stop = never,
@@ -45,9 +46,8 @@ class PytestRunner:
         began = time.monotonic()
         with contextlib.closing(Inside(self._project, self._sandbox, policy)) as inside:
             gathered = _Gathered()
-            inside.send(
-                {"mode": "report", "tests": list(tests), "coverage": coverage, **setup_for(self._project, tree)}
-            )
+            asked = {"tests": list(tests), "coverage": coverage, "known_to_hang": list(known_to_hang)}
+            inside.send({"mode": "report", **asked, **setup_for(self._project, tree)})
             while not gathered.ended and not stop() and time.monotonic() < began + limit_s:
                 with contextlib.suppress(TimeoutError):
                     message = inside.receive(_LOOK_S)

@@ -82,6 +82,7 @@ class Runner(Protocol):
         *,
         tests: Sequence[str] = (),
         coverage: bool = False,
+        known_to_hang: Sequence[str] = (),
         hash_seed: int = 0,
         wall_s: float | None = None,
         stop: Stop = never,
@@ -92,6 +93,7 @@ class Runner(Protocol):
             tree: folder on the host with the revision's files.
             tests: ids to run; all when empty.
             coverage: whether to record, per test, the lines of the repository that ran.
+            known_to_hang: tests that get no more time than it takes to see where they hang.
             hash_seed: PYTHONHASHSEED inside.
             wall_s: instead of the project's wall clock limit.
             stop: ends the run early; the report is then not complete.

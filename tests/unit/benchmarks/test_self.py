@@ -1,18 +1,20 @@
 """The benchmark of ATRA on itself: what takes part, what counts, and what is as it was."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from atra.repository import OWN, protected
-from benchmarks.results import ROOT
-from benchmarks.self import TESTED, Row, killed, likeness, total
+from benchmarks.planted import Row, killed, likeness, resumed, total
+from benchmarks.results import ROOT, write
+from benchmarks.self import TESTED
 
 ORIGINAL = "def f(a):\n    return a + 1  # one more\n"
 
 
 def row(status: str, **more: object) -> Row:
-    return Row("atra/core/texts.py", 3, "NumberReplacer", 0, "", status, **more)
+    return Row("", "atra/core/texts.py", 3, "NumberReplacer", 0, "", status, **more)
 
 
 @pytest.mark.parametrize(("module", "tests"), TESTED.items())
@@ -52,3 +54,14 @@ def test_a_mutant_that_no_test_kills_is_counted_apart():
     assert (sums["mutants"], sums["survived_the_tests"], sums["errors"]) == (4, 1, 1)
     assert (sums["fixed"], sums["same_text"], sums["different"], sums["not_fixed"]) == (2, 1, 1, 1)
     assert (sums["median_seconds"], sums["median_rank"], sums["candidates_tried"]) == (6.0, 5.0, 523)
+
+
+def test_a_run_that_was_broken_off_goes_on_only_where_nothing_has_changed(tmp_path: Path):
+    """Rows of another commit are no rows of this one; when they were made does not matter."""
+    file = tmp_path / "rows.json"
+    facts = {"date": "today", "commit": "abc", "changed_since_commit": False, "seed": 0}
+    write(file, facts, {}, [asdict(row("fixed", rank=3))])
+
+    assert resumed(file, {**facts, "date": "tomorrow", "changed_since_commit": True}) == [row("fixed", rank=3)]
+    assert resumed(file, {**facts, "commit": "def"}) == []
+    assert resumed(tmp_path / "none.json", facts) == []

@@ -386,7 +386,20 @@ def test_when_many_tests_hang_only_the_first_are_waited_for_in_full(write: Write
 
     assert [result.outcome for result in report.results] == ["passed", *["hung"] * 6, "passed"]
     assert {result.seconds for result in report.results if result.outcome == "hung"} == {5}
-    assert report.seconds < 5 * 5
+    assert report.seconds < 3 * 5
+
+
+def test_a_test_known_to_hang_is_not_waited_for_in_full(write: Write) -> None:
+    """It runs as long as it takes to see where it hangs, and its neighbours' time is as it was."""
+    loop = "def test_loop():\n    while True:\n        seen = 1\n"
+    slow = "def test_slow():\n    until = time.monotonic() + 2\n    while time.monotonic() < until: pass\n"
+    tree = write({"test_odd.py": f"import time\n{loop}{slow}"})
+
+    report = run(tree, test_limit_s=30, known_to_hang=["test_odd.py::test_loop"], coverage=True)
+
+    assert [result.outcome for result in report.results] == ["hung", "passed"]
+    assert 4 in report.lines["test_odd.py::test_loop"]["test_odd.py"]
+    assert report.seconds < 30
 
 
 def test_a_collection_that_never_ends_is_told_as_such(write: Write) -> None:

@@ -253,7 +253,7 @@ def test_every_candidate_is_tried_as_if_it_were_the_first(tmp_path: Path, files:
 
 
 LEFT = {
-    "an element": "(SEEN.append(1) or 1)",
+    "an element": "(SEEN.add(1) or 1)",
     "a default": "(kept.append(1) or 1)",
     "an attribute of an object": "(BOX.add() or 1)",
     "an attribute of a class": "(setattr(Box, 'left', 5) or 1)",
@@ -360,6 +360,26 @@ def test_tests_that_fail_in_the_workshop_are_left_to_the_cold_run(tmp_path: Path
 
     assert found == ["plausible"]
     assert workshop.dropped == ("test_code.py::test_g",)
+
+
+def test_tests_that_pass_only_behind_others_run_in_the_order_of_the_suite(tmp_path: Path) -> None:
+    """Given in another order they fail on the unchanged tree; in their own they still tell a bad candidate."""
+    files: Files = {
+        "code_.py": "def f(x):\n    return 0\ndef g(x):\n    return x\n",
+        "test_code.py": "import code_\nSEEN = set()\ndef test_f():\n    assert code_.f(7) == 7\n"
+        "def test_first():\n    SEEN.add(1)\ndef test_second():\n    assert code_.g(len(SEEN)) == 1\n",
+    }
+    write(tmp_path, files)
+    runner = PytestRunner(make_project(str(tmp_path)), BubblewrapSandbox())
+    passing = ["test_code.py::test_second", "test_code.py::test_first"]
+    repair = edit(files, "code_.py", "return 0", "return x")
+    harmful = edit(files, "code_.py", "return 0\ndef g(x):\n    return x", "return x\ndef g(x):\n    return -x")
+
+    with runner.workshop(str(tmp_path), ["test_code.py::test_f"], passing, {}) as workshop:
+        found = verdicts(workshop, [(repair,), (harmful,)])
+
+    assert workshop.dropped == ()
+    assert found == ["plausible", "broke"]
 
 
 @pytest.mark.parametrize("sandbox", [UnboxedSandbox(), BubblewrapSandbox()], ids=["unboxed", "boxed"])
