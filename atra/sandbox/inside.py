@@ -32,7 +32,6 @@ import ast
 import ctypes
 import dis
 import errno
-import functools
 import gc
 import importlib.util
 import inspect
@@ -55,8 +54,10 @@ import time
 import tokenize
 import traceback
 import types
+import unittest
 import zlib
-from typing import Any, Callable, Iterable, Iterator, NoReturn, Optional
+from pathlib import Path
+from typing import Any, Callable, Collection, Iterable, Iterator, NoReturn, Optional, Union
 
 Message = dict[str, Any]
 
@@ -217,6 +218,21 @@ class Child:
 
 def spawn(work: Callable[[Voice], None], close: Iterable[int]) -> Child:
     """Fork a child that does the work in a process group of its own and ends; it sees none of the given descriptors."""
+    leave, code = os._exit, 1
+    child = split(close)
+    if isinstance(child, Child):
+        return child
+    try:
+        work(child)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        leave(code)
+
+
+def split(close: Iterable[int]) -> Union[Child, Voice]:
+    """Fork, and return the child to the parent and the voice to the child, which goes on from here."""
     read, write = os.pipe()
     nonce = os.urandom(16).hex()
     pid = os.fork()
@@ -228,23 +244,74 @@ def spawn(work: Callable[[Voice], None], close: Iterable[int]) -> Child:
             if error.errno not in (errno.EACCES, errno.ESRCH):
                 raise
         return Child(pid, read, nonce)
-    leave, code = os._exit, 1
+    leave = os._exit
     try:
         os.setpgid(0, 0)
         for fd in (read, *close):
             os.close(fd)
         prctl(DUMPABLE, 1)
         sys.modules["__main__"] = types.ModuleType("__main__")
-        work(Voice(write, nonce))
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        leave(code)
+        return Voice(write, nonce)
+    except BaseException:  # a second parent must not go on
+        leave(1)
+        raise
 
 
-def end_strays(keep: int = 0) -> bool:
-    """Kill every descendant but one child, and say whether none is left. The caller is their subreaper."""
+class Server:
+    """A forked process that answers messages, as the keeper sees it."""
+
+    def __init__(self, work: Callable[[Link], None], close: Iterable[int], alive: Callable[[], None]) -> None:
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        self._alive = alive
+        self.pid = os.fork()
+        if not self.pid:
+            leave = os._exit
+            try:
+                os.setpgid(0, 0)
+                for fd in (ours_in, ours_out, *close):
+                    os.close(fd)
+                work(Link(theirs_in, theirs_out))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                leave(1)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self.link = Link(ours_in, ours_out)
+
+    def ask(self, message: Message, patience_s: float = SILENT_S) -> Optional[Message]:
+        """Send a message, or none when it is empty, and return the answer, or None when it has died or is stuck."""
+        until = time.monotonic() + patience_s
+        try:
+            if message:
+                self.link.send(message)
+            while time.monotonic() < until:
+                try:
+                    answer = self.link.receive(ALIVE_S)
+                except TimeoutError:
+                    self._alive()
+                    continue
+                if answer is None or "alive" not in answer:
+                    return answer
+                until = time.monotonic() + patience_s
+                self._alive()
+        except OSError:  # it has closed its end
+            return None
+        return None
+
+    def end(self) -> None:
+        """Kill the process; what it leaves behind is for `end_strays`."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+        self.link.close()
+
+
+def end_strays(keep: Collection[int] = ()) -> bool:
+    """Kill every descendant but some children, and say whether none is left. The caller is their subreaper."""
     until = time.monotonic() + STRAYS_S
     while time.monotonic() < until:
         if not keep:
@@ -253,7 +320,7 @@ def end_strays(keep: int = 0) -> bool:
                     pass
             except ChildProcessError:
                 return True
-        strays = [pid for pid in children_of(os.getpid()) if pid != keep]
+        strays = [pid for pid in children_of(os.getpid()) if pid not in keep]
         if not strays:
             return True
         for act in (lambda pid: os.kill(pid, signal.SIGKILL), lambda pid: os.waitpid(pid, 0)):
@@ -433,15 +500,20 @@ FOREIGN = re.compile(r"/(site-packages|dist-packages|\.?venv|\.tox|\.nox|node_mo
 
 
 class Plugin:
-    """pytest's hooks in a child: gathers reports, and replaces the loop over the tests by a function of ours."""
+    """pytest's hooks in a child: gathers reports, and replaces the loop over the tests by a function of ours.
+
+    Where tests are named, functions and classes of other names are not made into tests: there may be thousands.
+    """
 
     def __init__(
         self,
         loop: Callable[[Any], None],
         machinery: Machinery,
         describe: Optional[Callable[[Any], Message]] = None,
+        tests: Iterable[str] = (),
     ) -> None:
         self.broken: list[str] = []
+        self._wanted = {part for test in tests for part in test.partition("[")[0].split("::")[1:]}
         self._loop, self._machinery, self._describe = loop, machinery, describe
         self._reports: list[Any] = []
         self._early: list[str] = []
@@ -459,6 +531,10 @@ class Plugin:
     @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator,unused-ignore]
     def pytest_sessionstart(self) -> None:
         self._machinery.accept(but=self._early)
+
+    @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator,unused-ignore]
+    def pytest_pycollect_makeitem(self, name: str) -> Optional[list[Any]]:
+        return [] if self._wanted and name not in self._wanted else None
 
     @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator,unused-ignore]
     def pytest_runtestloop(self, session: Any) -> bool:
@@ -800,7 +876,6 @@ class Machinery:
 
     def __init__(self) -> None:
         import builtins
-        import unittest
 
         own = (builtins, operator, math, time, unittest)
         named = [module for name, module in list(sys.modules.items()) if name.startswith(("_pytest.", "unittest."))]
@@ -1204,6 +1279,7 @@ IMPORT_S = 20.0
 GREEN = ("passed", "skipped", "xfailed", "xpassed")
 MEASURED_S = 10.0
 COLLECT_S = 300.0
+THRESHOLDS, THRESHOLDS_STARTED = 3, 30  # at a time, and in all
 
 
 HARMLESS = ("pytest_asyncio", "anyio", "_hypothesis", "hypothesis", "pytest_cov", "xdist", "pytest_mock")
@@ -1220,9 +1296,9 @@ def ordinary(session: Any) -> bool:
     return True
 
 
-def plain_call(item: Any) -> Optional[Callable[[], Any]]:
-    """Return the call that a test amounts to, when it is a function with no fixtures and no marks but parameters."""
-    if type(item) is not pytest.Function or item.cls is not None or inspect.iscoroutinefunction(item.obj):
+def plain_call(item: Any) -> Optional[PlainCall]:
+    """Return the call that a test amounts to, when it has no fixtures and no marks but parameters."""
+    if inspect.iscoroutinefunction(item.obj) or not (type(item) is pytest.Function or is_plain_case(item)):
         return None
     given: set[str] = set()
     for mark in item.iter_markers():
@@ -1232,14 +1308,57 @@ def plain_call(item: Any) -> Optional[Callable[[], Any]]:
         given |= set(re.findall(r"\w+", names) if isinstance(names, str) else names)
     definitions = item._fixtureinfo.name2fixturedefs
     for name in set(item.fixturenames) - given:
-        if not all(definition.func.__module__.startswith(HARMLESS) for definition in definitions.get(name, ())):
+        modules = [definition.func.__module__ for definition in definitions.get(name, ())]
+        if not all(module.startswith(HARMLESS) or module == "_pytest.unittest" for module in modules):
             return None
     spec = getattr(item, "callspec", None)
     values = {**getattr(spec, "funcargs", {}), **getattr(spec, "params", {})}
-    needed = set(item._fixtureinfo.argnames)
-    return (
-        functools.partial(item.obj, **values) if set(values) == needed and not hasattr(item.obj, "hypothesis") else None
+    if set(values) != set(item._fixtureinfo.argnames) or hasattr(item.obj, "hypothesis"):
+        return None
+    return PlainCall(item.obj, item.cls, values)
+
+
+def is_plain_case(item: Any) -> bool:
+    """Tell whether a test is a method of a `unittest.TestCase` that is run as that class says and shares nothing."""
+    from _pytest.unittest import TestCaseFunction
+
+    case = unittest.TestCase
+    if type(item) is not TestCaseFunction or getattr(item.obj, "__unittest_expecting_failure__", False):
+        return False
+    return all(
+        getattr(getattr(item.cls, name, None), "__func__", getattr(item.cls, name, None))
+        is getattr(getattr(case, name, None), "__func__", getattr(case, name, None))
+        for name in ("run", "__call__", "doCleanups", "setUpClass", "tearDownClass", "setup_method", "teardown_method")
     )
+
+
+class PlainCall:
+    """A test called without pytest round it: a function, or a method of a new instance of its class."""
+
+    def __init__(self, test: Any, holder: Optional[type], values: Message) -> None:
+        self.function = getattr(test, "__func__", test)
+        self.given = (holder, values)
+        self._test, self._holder, self._values = test, holder, values
+
+    def __call__(self) -> None:
+        """Run the test; a failure is raised."""
+        if self._holder is None:
+            self._test(**self._values)
+        elif issubclass(self._holder, unittest.TestCase):
+            self._run_case(self._holder(self._test.__name__))
+        else:
+            self.function(self._holder(), **self._values)
+
+    def _run_case(self, case: Any) -> None:
+        try:
+            case.setUp()
+            try:
+                self.function(case)
+            finally:
+                case.tearDown()
+        finally:
+            clean = case.doCleanups()
+        assert clean is not False
 
 
 def must_fail() -> None:
@@ -1270,6 +1389,9 @@ COMPUTING = (  # audit events of code that changes nothing outside its own objec
 STATE_BYTES = 1 << 16
 PLAIN = (type(None), bool, int, float, complex, str, bytes, re.Pattern, type, types.ModuleType, property)
 CODE = (types.FunctionType, types.BuiltinFunctionType, staticmethod, classmethod, types.MethodDescriptorType)
+NAMED = (*PLAIN, *CODE)
+THEMSELVES = (re.Pattern, type, types.ModuleType, property, *CODE)
+OPAQUE = ("typing", "_pytest.mark.structures", "_pytest.fixtures")
 
 
 class Remains:
@@ -1282,7 +1404,7 @@ class Remains:
     def __init__(self, live: Optional[Live], calls: Iterable[Any]) -> None:
         self._spaces: list[Any] = [] if live is None else live.spaces()
         self._functions = [] if live is None else live.functions()
-        self._calls = [(call.args, call.keywords) for call in calls]
+        self._calls = [call.given for call in calls]
 
     def look(self) -> Optional[tuple[Any, ...]]:
         """Return the state as a value to compare; None where it cannot be seen."""
@@ -1294,21 +1416,38 @@ class Remains:
         try:
             held += [cell.cell_contents for function in self._functions for cell in function.__closure__ or ()]
             counts = [tuple(value.cache_info()) for value in held if hasattr(type(value), "cache_info")]
-            kept = [value for value in held if not isinstance(value, (*PLAIN, *CODE)) and not self._opaque(value)]
-            state = pickle.dumps((kept, self._calls, counts), protocol=4)
+            kept = [value for value in held if not isinstance(value, NAMED) and not is_opaque(value)]
+            state = values_of((kept, self._calls, counts))
         except Exception:  # code of the project's own may be asked here
             return None
         return names, state, hash(random.getstate()), sys.getrecursionlimit(), tuple(sys.path)
 
-    @staticmethod
-    def _opaque(value: Any) -> bool:
-        """Tell whether a value holds nothing that calls of the code could change."""
-        kind = type(value)
-        return hasattr(kind, "cache_info") or kind.__module__ in (
-            "typing",
-            "_pytest.mark.structures",
-            "_pytest.fixtures",
-        )
+
+def is_opaque(value: Any) -> bool:
+    """Tell whether a value holds nothing that calls of the code could change."""
+    kind = type(value)
+    return hasattr(kind, "cache_info") or kind.__module__ in OPAQUE
+
+
+def values_of(thing: Any) -> bytes:
+    """Return the values in a structure as bytes to compare; functions, classes and the like stand for themselves.
+
+    Raises:
+        Exception: of any kind, from values that cannot be looked into.
+    """
+    kept = io.BytesIO()
+    Values(kept, protocol=4).dump(thing)
+    return kept.getvalue()
+
+
+class Values(pickle.Pickler):
+    """Pickles what a program keeps, for comparison only."""
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return what stands for a value that is not looked into; numbers, texts and containers never come here."""
+        if value is not int and (isinstance(value, THEMSELVES) or is_opaque(value)):
+            return int, (id(value),)
+        return NotImplemented
 
 
 Call = tuple[Key, bytes]
@@ -1328,7 +1467,7 @@ class Observer:
 
     def record(self, call: Any) -> None:
         """Make the call of a plain test and tell what it calls directly, before it does."""
-        test = call.func.__code__
+        test = call.function.__code__
 
         def note(frame: types.FrameType, event: str, _: Any) -> None:
             code = frame.f_code
@@ -1545,20 +1684,20 @@ class Bench:
             outcome, seconds, _ = self._timed(item, following, limits.get(item.nodeid, 1.0), voice)
             voice.say({"measured": item.nodeid, "outcome": outcome, "seconds": seconds})
             if item.nodeid in self._plain:
-                voice.say({"plain": item.nodeid, "agrees": self._succeeds(item.nodeid) == (outcome == "passed")})
+                voice.say({"plain": item.nodeid, "agrees": self._outcome(item.nodeid) == outcome})
         fails = self._timed(sentinel, None, 5.0, voice)[0] == "failed"
         voice.say({"sentinel": fails, "known": self._machinery.changes()})
 
     def _code_of_tests(self) -> list[Any]:
         return [getattr(getattr(item, "obj", None), "__code__", None) for item in self._items.values()]
 
-    def _succeeds(self, name: str) -> bool:
+    def _outcome(self, name: str) -> str:
         silence()  # again, for pytest has put back the descriptors that it knows
         try:
             self._plain[name]()
         except BaseException:  # a failure like any other
-            return False
-        return True
+            return "failed"
+        return "passed"
 
     def _fails(self, sentinel: Any, plan: Message, scale: float, voice: Voice) -> bool:
         """Tell whether the test that must fail does, and whether the last tests' fixtures came down without error."""
@@ -1575,6 +1714,7 @@ def watch_candidate(child: Child, patience_s: float, alive: Callable[[], None]) 
     """Follow a candidate's child to its end and return its verdict, or what it measured; say now and then we wait."""
     until, killed = time.monotonic() + patience_s, False
     said: Message = {}
+    met: Message = {}
     measured: Message = {}
 
     def left() -> float:
@@ -1592,6 +1732,8 @@ def watch_candidate(child: Child, patience_s: float, alive: Callable[[], None]) 
             measured[message["measured"]] = [message["outcome"], message["seconds"], False]
         elif "plain" in message:
             measured[message["plain"]][2] = message["agrees"]
+        elif "met" in message:
+            met = message
         elif not said:
             said = message
     child.kill()  # what it left in its process group
@@ -1599,7 +1741,7 @@ def watch_candidate(child: Child, patience_s: float, alive: Callable[[], None]) 
         return {"verdict": "hung", "measured": measured}
     if child.status or not said:
         return {"verdict": "died", "measured": measured}
-    return {"measured": measured, **said}
+    return {"measured": measured, **met, **said}
 
 
 def silence() -> None:
@@ -1675,7 +1817,7 @@ class Collector:
     def _glance(self, bench: Bench, plan: Message, candidates: list[Message]) -> None:
         """Answer with the verdicts of as many candidates as one process after the other can tell without a doubt.
 
-        None stands for one that has to be tried by itself. The answer is shorter than the question where one did more
+        None stands for one that has to be tried by itself, "afresh" for one that the collector cannot try. The answer is shorter than the question where one did more
         than compute: what it did is put back first.
         """
         verdicts: list[Optional[Message]] = [None] * len(candidates)
@@ -1685,16 +1827,18 @@ class Collector:
         for number, candidate in enumerate(candidates) if self._glances else ():
             try:
                 swaps = self._swaps_of(candidate)
-            except (Afresh, OSError):
-                continue
+            except (Afresh, OSError) as reason:
+                verdicts[number] = {"afresh": str(reason)}
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 verdicts[number] = {"verdict": "invalid"}
             else:
                 waiting.append((number, swaps))
-        dirty = False
+        dirty, glanced = False, len(waiting)
         while waiting and not dirty:
             waiting, dirty = self._glance_in_child(bench, plan, candidates[0]["scale"], waiting, verdicts)
-        self._keeper.send({"glanced": verdicts[: waiting[0][0]] if waiting else verdicts, "able": self._glances})
+        known = verdicts[: waiting[0][0]] if waiting else verdicts
+        told = {"glanced": known, "of": glanced - len(waiting), "cut": dirty, "able": self._glances}
+        self._keeper.send(told)
 
     def _glance_in_child(
         self,
@@ -1878,6 +2022,167 @@ class Collector:
         return self._sources[path]
 
 
+class Imports:
+    """What becomes of modules' files in this process: compiled once for it and its children, and a halt before some.
+
+    Both are seen by nobody but the files' importer: the code is that of the bytes that the file holds at the time.
+    """
+
+    def __init__(
+        self, suite: Suite, halt_at: Iterable[str], halt: Callable[[], None], invalid: Callable[[], None]
+    ) -> None:
+        self.met: list[tuple[str, bool]] = []
+        """Files of the project that were compiled here and not known, each with whether pytest rewrites its asserts."""
+        self._suite, self._halt_at, self._halt, self._invalid = suite, frozenset(halt_at), halt, invalid
+        self._known: dict[tuple[str, bool, bytes], Any] = {}
+
+    def install(self) -> None:
+        """Take part in every import from now on."""
+        from importlib.machinery import SourceFileLoader
+
+        from _pytest.assertion import rewrite
+
+        plain, rewritten, usual = SourceFileLoader.get_code, rewrite._rewrite_test, SourceFileLoader.source_to_code
+        self._rewrite: Any = rewritten
+
+        def get_code(loader: Any, fullname: str) -> Any:
+            path = loader.get_filename(fullname)
+            self._reach(path)
+            if not self._suite.owns(path) or type(loader).source_to_code is not usual:
+                return plain(loader, fullname)
+            data = loader.get_data(path)
+            return self._code(path, False, data, lambda: loader.source_to_code(data, path))
+
+        def rewrite_test(fn: Any, config: Any) -> Any:
+            path = str(fn)
+            self._reach(path)
+            return self._code(path, True, fn.read_bytes(), lambda: rewritten(fn, config))
+
+        SourceFileLoader.get_code = get_code  # type: ignore[assignment,method-assign,unused-ignore]
+        rewrite._rewrite_test = rewrite_test
+
+    def learn(self, met: Iterable[tuple[str, bool]]) -> None:
+        """Compile files that a child met, for all children to come."""
+        from _pytest.assertion.rewrite import AssertionRewritingHook
+
+        config = next((finder.config for finder in sys.meta_path if isinstance(finder, AssertionRewritingHook)), None)
+        for path, asserts in met:
+            if path in self._halt_at or not self._suite.owns(path) or (asserts and config is None):
+                continue
+            try:
+                data = Path(path).read_bytes()
+                made = self._rewrite(Path(path), config) if asserts else compile(data, path, "exec", dont_inherit=True)
+            except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
+            self._known[path, asserts, data] = made
+
+    def _reach(self, path: str) -> None:
+        if path in self._halt_at:
+            self._halt()
+
+    def _code(self, path: str, asserts: bool, data: bytes, compiled: Callable[[], Any]) -> Any:
+        known = self._known.get((path, asserts, data))
+        if known is None:
+            try:
+                known = compiled()
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                if path in self._halt_at:
+                    self._invalid()
+                raise
+            self.met.append((path, asserts))
+        return known
+
+
+class Threshold:
+    """The process that stands where one of some files is about to be imported, and forks a child per text of theirs.
+
+    All that comes before, pytest's own beginning and the imports up to there, is done once. Where tests never import
+    the files while they are collected, it stands where the first test would run.
+    """
+
+    def __init__(self, suite: Suite, machinery: Machinery, stage: Message, paths: Iterable[str], keeper: Link) -> None:
+        self._suite, self._machinery, self._stage, self._keeper = suite, machinery, stage, keeper
+        self._names = [*stage["failing"], *stage["passing"]]
+        self._plugin = Plugin(self._loop, machinery, tests=self._names)
+        self._imports = Imports(suite, paths, self._halt, self._invalid)
+        self._voice: Optional[Voice] = None
+        self._scale = 1.0
+        self._collecting = True
+
+    def run(self) -> None:
+        """Import up to the threshold, serve the keeper until it goes, and end."""
+        protect()
+        silence()
+        self._imports.install()
+        self._spare_words()
+        run_pytest(self._suite, self._names, self._plugin)
+        if self._voice is not None:
+            self._voice.say({"verdict": "failed"})
+
+    def _spare_words(self) -> None:
+        """Let pytest not describe what fails to be imported: it takes longer than the rest, and nobody reads it."""
+        usual = pytest.ExceptionInfo.getrepr
+
+        def getrepr(excinfo: Any, *given: Any, **named: Any) -> Any:
+            return "" if self._collecting else usual(excinfo, *given, **named)
+
+        pytest.ExceptionInfo.getrepr = getrepr  # type: ignore[assignment,method-assign,unused-ignore]
+
+    def _halt(self) -> None:
+        if self._voice is None:
+            self._serve()
+
+    def _invalid(self) -> None:
+        """End: a file that was halted at is no Python."""
+        if self._voice is not None:
+            self._voice.say({"verdict": "invalid"})
+            os._exit(0)
+
+    def _loop(self, session: Any) -> None:
+        self._collecting = False
+        self._halt()
+        assert self._voice is not None
+        self._voice.say({"met": self._imports.met})
+        Bench(self._plugin, session, self._machinery).judge(self._stage, self._scale, self._voice)
+        os._exit(0)
+
+    def _serve(self) -> None:
+        """Answer the keeper; return in a child of this process, which is to go on."""
+        if len(os.listdir("/proc/self/task")) > 1:
+            self._keeper.send({"unfit": "threads were started before"})
+            os._exit(0)
+        gc.collect()
+        gc.freeze()
+        self._imports.met.clear()
+        self._keeper.send({"ready": True})
+        while (message := self._keeper.receive()) is not None:
+            try:
+                child = split(self._keeper.fds)
+            except OSError as error:  # no process can be started: a fork bomb, most likely
+                self._keeper.send({"verdict": "died", "spoilt": str(error)})
+                continue
+            if isinstance(child, Voice):
+                default_signals()
+                signal.setitimer(signal.ITIMER_PROF, message["import_s"])
+                self._voice, self._scale = child, message["scale"]
+                return
+            answer = watch_candidate(child, 2 * message["import_s"], lambda: self._keeper.send({"alive": True}))
+            if not end_strays():
+                answer["spoilt"] = "processes that cannot be ended"
+            met = answer.pop("met", [])
+            self._keeper.send(answer)
+            self._imports.learn((path, asserts) for path, asserts in met)
+        os._exit(0)
+
+
+def compiles(path: str, data: bytes) -> bool:
+    """Tell whether a file's new contents are Python, where it is a file of Python's."""
+    try:
+        return not path.endswith(".py") or bool(compile(data, path, "exec", dont_inherit=True))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
 def edits_of(message: Message) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
     """Yield each file that the candidate changes, relative to the root, with its edits."""
     for name, edits in message["edits"].items():
@@ -1891,10 +2196,10 @@ class Workshop:
         self._suite, self._setup, self._host = suite, setup, host
         self._machinery = Machinery()
         self._names: list[str] = [*setup["failing"], *setup["passing"]]
-        self._collector: Optional[Link] = None
-        self._collector_pid = 0
+        self._collector: Optional[Server] = None
+        self._thresholds: dict[frozenset[str], Optional[Server]] = {}
         self._collected: list[str] = []
-        self._starts_left = 5
+        self._starts_left, self._thresholds_left = 5, THRESHOLDS_STARTED
         self._glances_left = GLANCES
         self._import_s = IMPORT_S
         self._plan: Message = {}
@@ -1917,7 +2222,7 @@ class Workshop:
                 glanced = self._glance(rest) if self._glances_left and len(rest) > 1 else [None]
                 for candidate, known in zip(rest, glanced):  # noqa: B905
                     began = time.monotonic()
-                    answer = known or self._try(candidate)
+                    answer = known if known and "verdict" in known else self._try(candidate, known)
                     answer.setdefault("seconds", round(time.monotonic() - began, 6))
                     self._host.send(answer)
                     if "spoilt" in answer:
@@ -1925,10 +2230,10 @@ class Workshop:
                 rest = rest[len(glanced) :]
 
     def _observe(self, message: Message) -> Message:
-        answer = self._ask(message) if self._collector is not None else None
+        answer = self._collector.ask(message) if self._collector is not None else None
         if answer is None and self._collector is not None:
             self._end_collector()
-        end_strays(keep=self._collector_pid)
+        end_strays(keep=self._kept())
         self._files.put_back()
         return answer or {"observed": [None] * len(message["observe"]), "inputs": 0}
 
@@ -1937,38 +2242,38 @@ class Workshop:
         if self._collector is None:
             return [None]
         began = time.monotonic()
-        answer = self._ask({"glance": candidates})
+        answer = self._collector.ask({"glance": candidates})
         if answer is None:  # it has died, and it is not known of which
             self._glances_left = 0
             self._end_collector()
-            end_strays()
             self._files.put_back()
             self._start_collector()
             self._tell_plan()
             return [None]
         glanced: list[Optional[Message]] = answer["glanced"] or [None]
-        decided = [known for known in glanced if known is not None]
+        decided = [known for known in glanced if known is not None and "verdict" in known]
         for known in decided:
             known["seconds"] = round((time.monotonic() - began) / len(decided), 6)
-        if not end_strays(keep=self._collector_pid) or not self._files.put_back():
+        if not end_strays(keep=self._kept()) or not self._files.put_back():
             glanced[0] = {**(glanced[0] or {"verdict": "died"}), "spoilt": "what candidates left cannot be put back"}
         if not answer["able"]:
             self._glances_left = 0
-        elif 2 * len(decided) < len(glanced) or len(decided) < min(4, len(candidates)):
+        elif 2 * len(decided) < answer["of"] or (answer["cut"] and len(decided) < 4):
             self._glances_left -= 1
         return glanced
 
-    def _try(self, candidate: Message) -> Message:
-        answer: Optional[Message] = {"afresh": "there is no collector"}
-        if self._collector is not None:
-            answer = self._ask(candidate)
+    def _try(self, candidate: Message, known: Optional[Message]) -> Message:
+        """Return a candidate's verdict; what is known of it may be that it must be tried afresh."""
+        answer = known
+        if answer is None:
+            answer = self._collector.ask(candidate) if self._collector else {"afresh": "there is no collector"}
         if answer is not None and "afresh" in answer:
             answer = self._try_afresh(candidate)
         lost = answer is None
         if answer is None:
             self._end_collector()
             answer = {"verdict": "died"}
-        if not end_strays(keep=self._collector_pid):
+        if not end_strays(keep=self._kept()):
             answer["spoilt"] = "processes that cannot be ended"
         if answer.pop("rewritten", False):
             self._files.rewritten(os.path.join(self._suite.top, name) for name in candidate["edits"])
@@ -1989,19 +2294,58 @@ class Workshop:
                 if path not in self._sources:
                     self._sources[path] = SourceText(path)
                 written[path], before[path] = self._sources[path].edited(edits), self._sources[path].data
-                if name.endswith(".py"):
-                    compile(written[path], path, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+        except (ValueError, OSError):
             return {"verdict": "invalid"}
         write_files(written)
         answer: Message = {"verdict": "died"}
         for stage in self._stages():
             names = [*stage["failing"], *stage["passing"]]
-            answer = self._fork_afresh(names, lambda bench, voice: bench.judge(stage, candidate["scale"], voice))  # noqa: B023
+            known = self._ask_threshold(frozenset(written), candidate["scale"]) if stage["failing"] else None
+            answer = known or self._fork_afresh(
+                names,
+                lambda bench, voice: bench.judge(stage, candidate["scale"], voice),  # noqa: B023
+                written,
+            )
             if answer["verdict"] != "plausible":
                 break
         answer["rewritten"] = rewrite(before)
         return answer
+
+    def _ask_threshold(self, paths: frozenset[str], scale: float) -> Optional[Message]:
+        """Return what the process at these files' threshold says of the tree as it is; None where there is none."""
+        if paths not in self._thresholds:
+            if not all(path.endswith(".py") and os.path.isfile(path) for path in paths):
+                return None
+            self._thresholds[paths] = self._start_threshold(paths)
+        server = self._thresholds.pop(paths)
+        self._thresholds[paths] = server  # the last to go
+        if server is None:
+            return None
+        answer = server.ask({"scale": scale, "import_s": self._import_s})
+        if answer is None:
+            server.end()
+            self._thresholds[paths] = None
+        return answer
+
+    def _start_threshold(self, paths: frozenset[str]) -> Optional[Server]:
+        waiting = [key for key, server in self._thresholds.items() if server is not None]
+        if len(waiting) >= THRESHOLDS:
+            server = self._thresholds.pop(waiting[0])
+            assert server is not None
+            server.end()
+            end_strays(keep=self._kept())
+        self._thresholds_left -= 1
+        if self._thresholds_left < 0:
+            return None
+        stage = self._stages()[0]
+        server = Server(
+            lambda link: Threshold(self._suite, self._machinery, stage, paths, link).run(), self._fds(), self._alive
+        )
+        answer = server.ask({}, patience_s=2 * self._import_s)
+        if answer is None or "unfit" in answer:
+            server.end()
+            return None
+        return server
 
     def _stages(self) -> list[Message]:
         """Return the plan, cut in two where the failing tests' files alone are quicker to import."""
@@ -2010,25 +2354,29 @@ class Workshop:
             return [self._plan]
         return [{**self._plan, "passing": []}, {**self._plan, "failing": []}]
 
-    def _fork_afresh(self, names: list[str], work: Callable[[Bench, Voice], None]) -> Message:
+    def _fork_afresh(
+        self, names: list[str], work: Callable[[Bench, Voice], None], written: Optional[dict[str, bytes]] = None
+    ) -> Message:
         leave = os._exit
 
         def child(voice: Voice) -> None:
             default_signals()
             silence()
             signal.setitimer(signal.ITIMER_PROF, self._import_s)
+            if not all(compiles(path, data) for path, data in (written or {}).items()):
+                voice.say({"verdict": "invalid"})
+                return
 
             def loop(session: Any) -> None:
                 work(Bench(plugin, session, self._machinery), voice)
                 leave(0)
 
-            plugin = Plugin(loop, self._machinery)
+            plugin = Plugin(loop, self._machinery, tests=names)
             run_pytest(self._suite, names, plugin)
             voice.say({"verdict": "failed"})
 
-        closing = [*self._host.fds, *(self._collector.fds if self._collector else ())]
         try:
-            started = spawn(child, closing)
+            started = spawn(child, self._fds())
         except OSError as error:
             return {"verdict": "died", "spoilt": str(error)}
         return watch_candidate(started, 2 * self._import_s, self._alive)
@@ -2085,10 +2433,10 @@ class Workshop:
         if not names:
             return {}, True, []
         limits = {name: max(1.0, 5 * self._setup["seconds"].get(name, 0.0)) for name in names}
-        answer = self._ask({"measure": names, "limits": limits}) if self._collector else None
+        answer = self._collector.ask({"measure": names, "limits": limits}) if self._collector else None
         if answer is None:
             answer = self._fork_afresh(names, lambda bench, voice: bench.measure(names, limits, voice))
-        end_strays(keep=self._collector_pid)
+        end_strays(keep=self._kept())
         return answer["measured"], answer.get("sentinel", True), answer.get("known", [])
 
     # -- the collector
@@ -2098,24 +2446,10 @@ class Workshop:
             return
         self._starts_left -= 1
         began = time.monotonic()
-        theirs_in, ours_out = os.pipe()
-        ours_in, theirs_out = os.pipe()
-        pid = os.fork()
-        if not pid:
-            leave = os._exit
-            try:
-                os.setpgid(0, 0)
-                for fd in (ours_in, ours_out, *self._host.fds):
-                    os.close(fd)
-                Collector(self._suite, self._machinery, self._names, Link(theirs_in, theirs_out)).run()
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                leave(1)
-        os.close(theirs_in)
-        os.close(theirs_out)
-        self._collector, self._collector_pid = Link(ours_in, ours_out), pid
-        answer = self._ask({}, patience_s=COLLECT_S)
+        self._collector = Server(
+            lambda link: Collector(self._suite, self._machinery, self._names, link).run(), self._fds(), self._alive
+        )
+        answer = self._collector.ask({}, patience_s=COLLECT_S)
         self._import_s = max(2.0, 5 * (time.monotonic() - began))
         if answer is None or "unfit" in answer:
             self._end_collector()
@@ -2125,39 +2459,23 @@ class Workshop:
 
     def _end_collector(self) -> None:
         assert self._collector is not None
-        try:
-            os.kill(self._collector_pid, signal.SIGKILL)
-            os.waitpid(self._collector_pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
-        self._collector.close()
-        self._collector, self._collector_pid = None, 0
-        end_strays()
+        self._collector.end()
+        self._collector = None
+        end_strays(keep=self._kept())
 
     def _tell_plan(self) -> None:
         if self._collector is not None:
-            self._collector.send({"plan": self._plan})
+            self._collector.link.send({"plan": self._plan})
 
-    def _ask(self, message: Message, patience_s: float = SILENT_S) -> Optional[Message]:
-        """Send the collector a message and return its answer, or None when it has died or is stuck."""
-        assert self._collector is not None
-        until = time.monotonic() + patience_s
-        try:
-            if message:
-                self._collector.send(message)
-            while time.monotonic() < until:
-                try:
-                    answer = self._collector.receive(ALIVE_S)
-                except TimeoutError:
-                    self._alive()
-                    continue
-                if answer is None or "alive" not in answer:
-                    return answer
-                until = time.monotonic() + patience_s
-                self._alive()
-        except OSError:  # it has closed its end
-            return None
-        return None
+    def _servers(self) -> list[Server]:
+        return [server for server in (self._collector, *self._thresholds.values()) if server is not None]
+
+    def _kept(self) -> set[int]:
+        return {server.pid for server in self._servers()}
+
+    def _fds(self) -> list[int]:
+        """Return the descriptors that no child may have."""
+        return [*self._host.fds, *(fd for server in self._servers() for fd in server.link.fds)]
 
 
 def limit_for(seconds: float) -> float:
