@@ -26,6 +26,9 @@ WINDOW = 12
 PER_STATEMENT = 24
 """One more statement may be opened for each so many candidates given, however likely those still waiting are."""
 
+FALLING = 0.5
+"""How fast statements become unlikely in the order of suspicion: the n-th by n ** -FALLING, beside its own score."""
+
 T = TypeVar("T")
 
 
@@ -98,11 +101,11 @@ def shares_of(templates: Sequence[Template], hints: Mapping[str, float]) -> list
 
 
 def _spots(sources: Mapping[str, str], diagnosis: Diagnosis) -> Iterator[tuple[float, Spot]]:
-    """Yield each statement under suspicion with its score, most suspect first; a place's line may hold several."""
+    """Yield each statement under suspicion with its likelihood, most suspect first; a place's line may hold several."""
     parsed: dict[str, tuple[Source, Scope] | None] = {}
     clues = Clues(diagnosis.errors, diagnosis.expected)
     seen: set[ast.stmt] = set()
-    for place in diagnosis.places:
+    for number, place in enumerate(diagnosis.places, 1):
         if place.path not in parsed:
             parsed[place.path] = _open(place.path, sources.get(place.path))
         if (known := parsed[place.path]) is None:
@@ -112,7 +115,7 @@ def _spots(sources: Mapping[str, str], diagnosis: Diagnosis) -> Iterator[tuple[f
         for statement in source.by_line.get(first, ()):
             if statement not in seen:
                 seen.add(statement)
-                yield place.score, Spot(source, scope, statement, clues)
+                yield place.score * number**-FALLING, Spot(source, scope, statement, clues)
 
 
 def _open(path: str, text: str | None) -> tuple[Source, Scope] | None:

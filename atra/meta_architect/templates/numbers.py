@@ -66,10 +66,7 @@ def number(spot: Spot) -> Iterator[Proposal]:
     known: list[tuple[int | float, float]] = [(item, 1.5) for item in _COMMON]
     known += [(item, 1.0) for item in map(_number, spot.clues.expected[:8]) if item is not None]
     known += [(item.value, 0.5) for item in spot.scope.literals[:40] if type(item.value) in (int, float)]  # type: ignore[misc]
-    for node in spot.each(ast.Constant):
-        value = node.value
-        if not isinstance(value, int | float) or isinstance(value, bool) or isinstance(spot.parent(node), ast.UnaryOp):
-            continue
+    for node, value in _numbers(spot):
         options: dict[int | float, float] = {value + 1: 3, value - 1: 3} if isinstance(value, int) else {}
         for item, weight in known:
             options.setdefault(item, weight)
@@ -78,6 +75,17 @@ def number(spot: Spot) -> Iterator[Proposal]:
         for option, weight in options.items():
             if option != value:
                 yield spot.put(node, repr(option), weight)
+
+
+def _numbers(spot: Spot) -> Iterator[tuple[ast.expr, int | float]]:
+    """Yield each number that is written out, a minus sign before it taken with it."""
+    for node in spot.each(ast.Constant):
+        if isinstance(node.value, int | float) and not isinstance(node.value, bool):
+            parent = spot.parent(node)
+            if not isinstance(parent, ast.UnaryOp):
+                yield node, node.value
+            elif isinstance(parent.op, ast.USub):
+                yield parent, -node.value
 
 
 def _number(text: str) -> int | float | None:

@@ -1,7 +1,8 @@
 """Wrong operators: comparisons, arithmetic, bits, and/or, signs and negation."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from atra.meta_architect.scope import COLLECTIONS
 from atra.meta_architect.source import NOT, TERM
@@ -18,8 +19,8 @@ OTHER_COMPARISONS: dict[type[ast.cmpop], dict[str, float]] = {
     ast.GtE: {">": 4, "<=": 2, "<": 1, "==": 0.5, "!=": 0.5},
     ast.Eq: {"!=": 4, ">=": 1.5, "<=": 1.5, ">": 0.5, "<": 0.5, "is": 0.3, "in": 1},
     ast.NotEq: {"==": 4, ">": 1, "<": 1, ">=": 0.5, "<=": 0.5, "is not": 0.3, "not in": 1},
-    ast.Is: {"is not": 4, "==": 2},
-    ast.IsNot: {"is": 4, "!=": 2},
+    ast.Is: {"is not": 4, "==": 2, "!=": 0.5},
+    ast.IsNot: {"is": 4, "!=": 2, "==": 0.5},
     ast.In: {"not in": 4, "==": 1},
     ast.NotIn: {"in": 4, "!=": 1},
 }
@@ -33,7 +34,7 @@ _OTHER_ARITHMETIC: dict[str, dict[str, float]] = {
     "*": {"/": 2, "+": 1, "//": 1, "**": 1},
     "/": {"//": 4, "*": 2, "%": 1},
     "//": {"/": 4, "%": 2, "*": 1},
-    "%": {"//": 3, "/": 1},
+    "%": {"//": 3, "/": 1, "+": 0.5},
     "**": {"*": 3},
     "&": {"|": 3, "^": 1, "-": 1},
     "|": {"&": 3, "^": 1, "+": 0.5},
@@ -79,9 +80,8 @@ def boundary(spot: Spot) -> Iterator[Proposal]:
 def arithmetic(spot: Spot) -> Iterator[Proposal]:
     """`a + b` -> `a - b`: another arithmetic or bit operator between the same operands."""
     for node in spot.each(ast.BinOp):
-        strings = "str" in (spot.kind(node.left), spot.kind(node.right))
         for text, weight in _OTHER_ARITHMETIC[ARITHMETIC[type(node.op)]].items():
-            if not strings:
+            if text in _fitting(spot.kind(node.left)):
                 yield from _rebind(spot, node, text, weight)
 
 
@@ -89,11 +89,72 @@ def any_operator(spot: Spot) -> Iterator[Proposal]:
     """`a + b` -> `a % b`: any other arithmetic or bit operator, however seldom anybody takes the one for the other."""
     for node in spot.each(ast.BinOp):
         own = ARITHMETIC[type(node.op)]
-        likely = {own, "@", *_OTHER_ARITHMETIC[own]}
-        if "str" not in (spot.kind(node.left), spot.kind(node.right)):
-            for text in ARITHMETIC.values():
-                if text not in likely:
-                    yield from _rebind(spot, node, text, 1)
+        for text in _fitting(spot.kind(node.left)):
+            if text not in {own, *_OTHER_ARITHMETIC[own]}:
+                yield from _rebind(spot, node, text, 1)
+    if isinstance(statement := spot.statement, ast.AugAssign):
+        own = ARITHMETIC[type(statement.op)]
+        span = spot.source.operator(statement.target, statement.value)
+        for text in _fitting(spot.kind(statement.target)):
+            if text not in {own, *_OTHER_ARITHMETIC[own]}:
+                yield spot.splice(span, f"{text}=", 1)
+
+
+def wrong_operands(spot: Spot) -> Iterator[Proposal]:
+    """TypeError of an operator: another one at the very places that have the one of which the error speaks."""
+    for text, left in _refused(spot.clues.messages("TypeError")):
+        for node in spot.each(ast.BinOp):
+            if ARITHMETIC[type(node.op)] == text:
+                for other in _fitting(_SAID.get(left, left)):
+                    if other != text:
+                        yield from _rebind(spot, node, other, 4 if other in _OTHER_ARITHMETIC[text] else 2)
+        statement = spot.statement
+        if isinstance(statement, ast.AugAssign) and f"{ARITHMETIC[type(statement.op)]}=" == text:
+            span = spot.source.operator(statement.target, statement.value)
+            yield from (spot.splice(span, f"{other}=", 2) for other in _fitting(left) if f"{other}=" != text)
+        for compared in spot.each(ast.Compare):
+            for one, operator, two in pairs(compared):
+                if COMPARISONS[type(operator)] == text:
+                    span = spot.source.operator(one, two)
+                    yield from (spot.splice(span, other, weight) for other, weight in _EQUALITIES.items())
+
+
+_REFUSED = re.compile(
+    r"unsupported operand type\(s\) for (?P<binary>\S+?)(?: or pow\(\))?: '(?P<left>[^']+)'"
+    r"|'(?P<compared>[<>]=?)' not supported between instances of"
+    r"|can only concatenate (?P<joined>\w+) \("
+    r"|(?P<repeated>can't multiply sequence by non-int)"
+    r"|(?P<formatted>not all arguments converted during|not enough arguments for format)"
+)
+_SAID = {"frozenset": "set", "Decimal": "float", "Fraction": "float", "complex": "float"}
+_EQUALITIES = {"==": 3.0, "!=": 2.0, "is": 2.0, "is not": 1.0, "in": 1.0, "not in": 1.0}
+
+
+def _refused(messages: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each operator that an error names, with the kind of its left operand where that is said."""
+    for message in messages:
+        if match := _REFUSED.search(message):
+            found = {name: text for name, text in match.groupdict().items() if text}
+            if "joined" in found:
+                yield "+", found["joined"]
+            elif "repeated" in found:
+                yield "*", ""
+            elif "formatted" in found:
+                yield "%", "str"
+            else:
+                yield found.get("binary") or found["compared"], found.get("left", "").rpartition(".")[2]
+
+
+def _fitting(kind: str) -> tuple[str, ...]:
+    """Return the operators that make sense behind a left operand of this kind; all but `@` where it is not known."""
+    return _FITTING.get(kind, _NUMERIC)
+
+
+_NUMERIC = ("+", "-", "*", "/", "//", "%", "**", "&", "|", "^", "<<", ">>")
+_FITTING = {
+    "str": ("+", "%", "*"), "bytes": ("+", "%", "*"), "list": ("+", "*"), "tuple": ("+", "*"),
+    "set": ("|", "&", "-", "^"), "dict": ("|",), "float": ("+", "-", "*", "/", "//", "%", "**"),
+}  # fmt: skip
 
 
 def _rebind(spot: Spot, node: ast.BinOp, text: str, weight: float) -> Iterator[Proposal]:
@@ -152,10 +213,14 @@ def negation(spot: Spot) -> Iterator[Proposal]:
 
 
 def sign(spot: Spot) -> Iterator[Proposal]:
-    """`-x` -> `x`; `x` -> `-x` where a number or an order is asked for."""
+    """`-x` -> `x`; `x`, `~x`, `not x` -> `-x` where a number or an order is asked for."""
     for node in spot.nodes:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd | ast.Invert):
             yield spot.put(node, spot.text(node.operand), 2)
+            if isinstance(node.op, ast.Invert):
+                yield spot.put(node, f"-{spot.operand(node.operand)}", 2)
+        elif isinstance(node, ast.UnaryOp) and not is_condition(spot, node):
+            yield spot.put(node, f"-{spot.operand(node.operand)}")
         elif _may_be_negative(spot, node):
             yield spot.put(node, f"-{spot.operand(node)}")
 

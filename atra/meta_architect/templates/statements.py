@@ -24,6 +24,13 @@ def _insert(spot: Spot, text: str, weight: float) -> Iterator[Proposal]:
         yield from spot.after(text, weight)
 
 
+def jump(spot: Spot) -> Iterator[Proposal]:
+    """`continue` -> `break` and back."""
+    others = {ast.Continue: "break", ast.Break: "continue"}
+    if (other := others.get(type(spot.statement))) is not None:
+        yield spot.splice(spot.source.span(spot.statement), other)
+
+
 def inserted_call(spot: Spot) -> Iterator[Proposal]:
     """A call such as `seen.add(node)` or `items.append(x)` is missing; also one that the function makes elsewhere."""
     if spot.function is None:
