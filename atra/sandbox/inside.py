@@ -1817,8 +1817,8 @@ class Collector:
     def _glance(self, bench: Bench, plan: Message, candidates: list[Message]) -> None:
         """Answer with the verdicts of as many candidates as one process after the other can tell without a doubt.
 
-        None stands for one that has to be tried by itself, "afresh" for one that the collector cannot try. The answer is
-        shorter than the question where one did more than compute: what it did is put back first.
+        None stands for one that has to be tried by itself, "afresh" for one that the collector cannot try. The answer
+        is shorter than the question where one did more than compute: what it did is put back first.
         """
         verdicts: list[Optional[Message]] = [None] * len(candidates)
         waiting: list[tuple[int, list[Swap]]] = []
