@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from atra.core.errors import NoTests, TargetBroken, TestsHang, UnknownTest
+from atra.meta_architect.localisation import is_test
 from atra.meta_architect.records import Reproduction, Target
 from atra.sandbox.protocol import Stop, never
-from atra.sandbox.reports import GREEN, TestReport, TestResult
+from atra.sandbox.reports import GREEN, Frame, TestReport, TestResult, is_whole_file
 from atra.sandbox.runner import Runner
 
 _TRACED_HUNG = 1
@@ -53,17 +54,21 @@ def reproduce(
 
     Raises:
         NoTests, UnknownTest, CommandNotFound, InterpreterUnusable: as their names say.
-        TargetBroken: tests could not be collected because the code does not import, and no other test fails.
+        TargetBroken: tests could not be collected, for another reason than an error in code that was read and begun,
+            and no other test fails.
         TestsHang: not one test ended within the budget.
     """
     wall_s = target.budget_s * 0.4
     report = runner.report(tree, wall_s=wall_s, stop=stop)
     broken = [_broken(text, target.path) for text in report.broken]
-    _refuse_unusable(target, report, broken, wall_s)
+    ours = [result for result in broken if _ended_in_code(result)] if not target.tests else []
+    broken = [result for result in broken if result not in ours]
+    if not ours:
+        _refuse_unusable(target, report, broken, wall_s)
     warnings = [f"not collected: {result.message}" for result in broken]
     if missing := len(report.collected) - len(report.results):
         warnings.append(f"{missing} tests did not run within the time")
-    red = [result for result in report.results if result.outcome not in GREEN]
+    red = [*ours, *(result for result in report.results if result.outcome not in GREEN)]
     aside = {result.id: why for result in [*broken, *red] if (why := _outside_cause(result, own_modules))}
     if target.tests:
         red = _asked_for(target.tests, report, red)
@@ -225,6 +230,16 @@ def _why_green(report: TestReport, aside: Mapping[str, str]) -> str:
     return f"{green} tests pass, and of those that fail none is left to repair ({listed})"
 
 
+def _ended_in_code(result: TestResult) -> bool:
+    """Tell whether a file of tests was not collected since code that is no test's raised an error when it was imported.
+
+    A file that cannot be read, or a module that is not found, is for a person: nothing ran that could be wrong.
+    """
+    if result.error_type in {"SyntaxError", "IndentationError", "TabError", "ModuleNotFoundError", ""}:
+        return False
+    return is_whole_file(result.id) and bool(result.frames) and not is_test(result.frames[-1].path)
+
+
 def _broken(text: str, root: str) -> TestResult:
     """Return what kept a module from being collected as if it were a test: the error, and where in the repository."""
     lines = [line.removeprefix("E").strip() for line in text.strip().splitlines() if line.strip()]
@@ -232,16 +247,17 @@ def _broken(text: str, root: str) -> TestResult:
     said = (errors or lines or [""])[-1]
     error = _ERROR_LINE.match(said)
     inside = f"{root.rstrip('/')}/"
-    places = [
-        f"{path.removeprefix(inside)}, line {found['at'] or found['line']}"
+    frames = tuple(
+        Frame(path, int(found["at"] or found["line"]), "<module>")
         for found in _PLACE.finditer(text)
-        if not os.path.isabs((path := found["file"] or found["path"]).removeprefix(inside))
-    ]
+        if not os.path.isabs(path := (found["file"] or found["path"]).removeprefix(inside))
+    )
     return TestResult(
         id=text.partition(": ")[0].partition("\n")[0],
         outcome="error",
         seconds=0.0,
         error_type=error["type"].rpartition(".")[2] if error else "",
-        message=f"{said} ({places[-1]})" if places else said,
+        message=f"{said} ({frames[-1].path}, line {frames[-1].line})" if frames else said,
+        frames=frames,
         text=text,
     )

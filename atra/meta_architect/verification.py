@@ -14,7 +14,7 @@ from atra.core.edits import apply, by_path, diff
 from atra.core.errors import ProtectedPath
 from atra.meta_architect.records import Choice, Plausible, Reproduction, Verification
 from atra.sandbox.protocol import Stop, never
-from atra.sandbox.reports import TestReport
+from atra.sandbox.reports import TestReport, standing
 from atra.sandbox.runner import Runner
 
 HASH_SEEDS = (0, 1, 2)
@@ -119,8 +119,8 @@ class _Prover:
 
     def _refusal(self, outcomes: Mapping[str, str]) -> str:
         for result in self.reproduction.failing:
-            if outcomes.get(result.id) != "passed":
-                return f"{result.id} is {outcomes.get(result.id, 'not run')}"
+            if (outcome := standing(result.id, outcomes)) != "passed":
+                return f"{result.id} is {outcome}"
         lost = [test for test in self.reproduction.passing if outcomes.get(test) != "passed"]
         for test in lost:
             if test not in self.flaky and not self._fails_without_the_patch(test):

@@ -513,7 +513,8 @@ class Plugin:
         tests: Iterable[str] = (),
     ) -> None:
         self.broken: list[str] = []
-        self._wanted = {part for test in tests for part in test.partition("[")[0].split("::")[1:]}
+        parts = [test.partition("[")[0].split("::")[1:] for test in tests]
+        self._wanted = {part for found in parts for part in found} if all(parts) else set()
         self._loop, self._machinery, self._describe = loop, machinery, describe
         self._reports: list[Any] = []
         self._early: list[str] = []
@@ -582,6 +583,11 @@ class Plugin:
 def quiet(*_: Any, **__: Any) -> str:
     """Stand in for the text of a traceback."""
     return ""
+
+
+def file_of(test: str) -> str:
+    """Return the file that a test is in; a file that could not be collected is a test of its own, all that is in it."""
+    return test.partition("::")[0]
 
 
 def outcome_of(reports: list[Any]) -> str:
@@ -745,7 +751,9 @@ class ReportRun:
         raise Hung("the test took too long")
 
     def _loop(self, session: Any) -> None:
-        items = [item for item in session.items if not self._wanted or item.nodeid in self._wanted]
+        items = [
+            item for item in session.items if not self._wanted or self._wanted & {item.nodeid, file_of(item.nodeid)}
+        ]
         self._voice.say({"collected": [item.nodeid for item in items], "broken": self._plugin.broken})
         items = [item for item in items if item.nodeid not in self._done]
         for item, following in zip(items, [*items[1:], None]):  # noqa: B905  # Python 3.9 has no strict
@@ -1280,6 +1288,7 @@ GREEN = ("passed", "skipped", "xfailed", "xpassed")
 MEASURED_S = 10.0
 COLLECT_S = 300.0
 THRESHOLDS, THRESHOLDS_STARTED = 3, 30  # at a time, and in all
+WHOLE_FILE_S = 2.0  # for a test of a file that could not be collected: how long it takes is not known
 
 
 HARMLESS = ("pytest_asyncio", "anyio", "_hypothesis", "hypothesis", "pytest_cov", "xdist", "pytest_mock")
@@ -1658,14 +1667,15 @@ class Bench:
         """Run the failing tests, then the passing ones, and stop at the first that is not as it must be."""
         failing, passing = plan["failing"], plan["passing"]
         names = [*failing, *passing]
-        if any(name not in self._items for name in names):
-            voice.say({"verdict": "failed" if any(name not in self._items for name in failing) else "broke"})
+        if not all(map(self._all_of, names)):
+            voice.say({"verdict": "broke" if all(map(self._all_of, failing)) else "failed"})
             return
-        items = [self._items[name] for name in names]
-        sentinel = self._sentinels[names[-1]] if plan["sentinel"] else None
-        for number, (name, item) in enumerate(zip(names, items)):  # noqa: B905
-            following = items[number + 1] if number + 1 < len(items) else sentinel
-            if self._timed(item, following, plan["limits"].get(name, 1.0) * scale, voice)[0] != plan["expected"][name]:
+        items = [(number, name, item) for number, name in enumerate(names) for item in self._all_of(name)]
+        sentinel = self._sentinels[items[-1][2].nodeid] if plan["sentinel"] else None
+        followers = [*(item for _, _, item in items[1:]), sentinel]
+        for (number, name, item), following in zip(items, followers):  # noqa: B905
+            outcome = self._timed(item, following, plan["limits"].get(name, 1.0) * scale, voice)[0]
+            if outcome not in (GREEN if item.nodeid != name else (plan["expected"][name],)):
                 fixed = min(number, len(failing))
                 voice.say({"verdict": "failed" if number < len(failing) else "broke", "fixed": fixed})
                 return
@@ -1687,6 +1697,11 @@ class Bench:
                 voice.say({"plain": item.nodeid, "agrees": self._outcome(item.nodeid) == outcome})
         fails = self._timed(sentinel, None, 5.0, voice)[0] == "failed"
         voice.say({"sentinel": fails, "known": self._machinery.changes()})
+
+    def _all_of(self, name: str) -> list[Any]:
+        """Return the test of this name, or all of the file of this name."""
+        found = self._items.get(name)
+        return [found] if found is not None else [item for test, item in self._items.items() if file_of(test) == name]
 
     def _code_of_tests(self) -> list[Any]:
         return [getattr(getattr(item, "obj", None), "__code__", None) for item in self._items.values()]
@@ -2199,7 +2214,8 @@ class Workshop:
         self._collector: Optional[Server] = None
         self._thresholds: dict[frozenset[str], Optional[Server]] = {}
         self._collected: list[str] = []
-        self._starts_left, self._thresholds_left = 5, THRESHOLDS_STARTED
+        whole_files = any(file_of(name) == name for name in setup["failing"])  # which a live collector has not
+        self._starts_left, self._thresholds_left = 0 if whole_files else 5, THRESHOLDS_STARTED
         self._glances_left = GLANCES
         self._import_s = IMPORT_S
         self._plan: Message = {}
@@ -2406,7 +2422,8 @@ class Workshop:
         limits = {name: limit_for(took[name]) for name in kept}
         for name in failing:
             own = 0.0 if name in hung else took[name]
-            limits[name] = max(limit_for(own), min(1.0, 20 * slowest))
+            least = WHOLE_FILE_S if file_of(name) == name else min(1.0, 20 * slowest)
+            limits[name] = max(limit_for(own), least)
         return {
             "failing": failing,
             "passing": kept,

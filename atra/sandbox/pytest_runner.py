@@ -59,7 +59,8 @@ class PytestRunner:
                 raise TestsHang(round(limit_s), "not even their collection did")
             if not report.collected and not stop():
                 report = _explained(report, inside, tests, self._project, gathered)
-        if not report.broken and (missing := set(tests) - set(report.collected)) and gathered.collected_all:
+        files = {name.partition("::")[0] for name in report.collected}
+        if not report.broken and (missing := set(tests) - {*report.collected, *files}) and gathered.collected_all:
             raise UnknownTest(min(missing))
         return report
 

@@ -9,6 +9,19 @@ Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", 
 GREEN: frozenset[str] = frozenset({"passed", "skipped", "xfailed", "xpassed"})
 
 
+def is_whole_file(test: str) -> bool:
+    """Tell whether a test of pytest's stands for a whole file: one that was not collected is failing by its path."""
+    return test.endswith(".py")
+
+
+def standing(test: str, outcomes: Mapping[str, str]) -> str:
+    """Return a test's outcome, or "not run"; a whole file has passed when it was collected and all in it is green."""
+    if test in outcomes or not is_whole_file(test):
+        return outcomes.get(test, "not run")
+    inner = [outcome for name, outcome in outcomes.items() if name.startswith(f"{test}::")]
+    return next((outcome for outcome in inner if outcome not in GREEN), "passed" if inner else "not run")
+
+
 @dataclass(frozen=True)
 class Frame:
     """One frame of a traceback inside the repository."""
