@@ -2268,8 +2268,9 @@ class Workshop:
             return [None]
         glanced: list[Optional[Message]] = answer["glanced"] or [None]
         decided = [known for known in glanced if known is not None and "verdict" in known]
+        each_s = round((time.monotonic() - began) / max(1, len(decided)), 6)
         for known in decided:
-            known["seconds"] = round((time.monotonic() - began) / len(decided), 6)
+            known["seconds"] = each_s
         if not end_strays(keep=self._kept()) or not self._files.put_back():
             glanced[0] = {**(glanced[0] or {"verdict": "died"}), "spoilt": "what candidates left cannot be put back"}
         if not answer["able"]:

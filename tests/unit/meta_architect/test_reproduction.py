@@ -149,6 +149,40 @@ def test_tests_that_the_code_keeps_from_being_seen_are_no_success():
         reproduce(target(), runner, "/tree", OWN)
 
 
+RAISED = "tests/test_a.py: tests/test_a.py:1: in <module>\n    import shop\n{place}:3: in <module>\nE   {error}"
+
+
+@pytest.mark.parametrize("others", [{}, {"good": "passed"}], ids=["nothing else", "with others"])
+def test_code_that_raises_while_it_is_imported_is_to_be_repaired(others: dict[str, str]):
+    """The file of tests that it keeps from being collected is the failing test, with the frames of its traceback."""
+    runner = ScriptedRunner(always(**others))
+    runner.broken = (RAISED.format(place="shop/cart.py", error="TypeError: unsupported operand type(s) for >>"),)
+
+    found = reproduce(target(), runner, "/tree", OWN)
+
+    assert isinstance(found, Reproduction)
+    assert [(result.id, result.error_type) for result in found.failing] == [("tests/test_a.py", "TypeError")]
+    assert [(frame.path, frame.line) for frame in found.failing[0].frames] == [("shop/cart.py", 3)]
+    assert found.passing == tuple(others)
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("shop/cart.py", "ModuleNotFoundError: No module named 'shop.prices'"),
+        ("shop/cart.py", "SyntaxError: invalid syntax"),
+        ("tests/helpers.py", "NameError: name 'x' is not defined"),
+    ],
+)
+def test_what_never_ran_is_for_a_person(place: str, error: str):
+    """A module that is missing, a file that cannot be read and an error in the tests are told and not searched."""
+    runner = ScriptedRunner(always(good="passed"))
+    runner.broken = (RAISED.format(place=place, error=error),)
+
+    with pytest.raises(TargetBroken, match=error.partition(":")[0]):
+        reproduce(target(), runner, "/tree", OWN)
+
+
 def test_a_module_of_tests_that_lacks_a_dependency_is_set_aside():
     """What the interpreter does not have says nothing about the code; the other tests decide."""
     runner = ScriptedRunner(always(good="passed"))

@@ -288,6 +288,82 @@ def test_many_candidates_share_a_process_and_nothing_else(tmp_path: Path) -> Non
     assert len({trial.seconds for trial in trials}) < len(trials)  # some shared a process's time
 
 
+def test_methods_share_a_process_too_and_clean_up_behind_them(tmp_path: Path) -> None:
+    """What setUp does is undone after a failure as well, and a candidate that leaves something is the last there."""
+    files: Files = {
+        "code_.py": "SEEN = []\n\n\ndef f(x):\n    return x + 0 - 1 + len(SEEN)\n",
+        "test_code.py": "import unittest\n\nimport code_\n\n\nclass TestUnit(unittest.TestCase):\n"
+        "    def setUp(self):\n        self.addCleanup(code_.SEEN.clear)\n        code_.SEEN.append(1)\n"
+        "        code_.SEEN.pop()\n        self.x = 7\n\n    def tearDown(self):\n        self.x = None\n\n"
+        "    def test_f(self):\n        with self.subTest('f'):\n            self.assertEqual(code_.f(self.x), 7)\n\n\n"
+        "class TestPlain:\n    def test_f(self):\n        self.x = 8\n        assert code_.f(self.x) == 8\n",
+    }
+    right, wrong = (edit(files, "code_.py", "+ 0", new) for new in ("+ 1", "+ 2"))
+    leaving = edit(files, "code_.py", "return x + 0", "globals().update(LEFT=1) or SEEN.append(1)\n    return x + 1")
+
+    with workshop_on(tmp_path, files) as workshop:
+        trials = list(workshop.try_all([(patch,) for patch in [*[wrong] * 15, right, leaving, wrong, right]]))
+
+    assert [trial.verdict for trial in trials] == [*["failed"] * 15, "plausible", "failed", "failed", "plausible"]
+    assert len({trial.seconds for trial in trials[:15]}) < 15  # some shared a process's time
+
+
+BEFORE_THE_IMPORT = {
+    "changes an earlier module": ("import first; first.SEEN.append(1); BY = 1 + len(first.SEEN) - 1", "plausible"),
+    "no Python": ("BY = (", "invalid"),
+    "raises": ("BY = 1 / 0", "failed"),
+    "is not found": ("import nothing_like_it", "failed"),
+    "ends the process": ("import os; os._exit(0)", "died"),
+    "hangs": ("while True: pass", "hung"),
+    "hangs in C": ("import time; time.sleep(1000)", "hung"),
+    "leaves a child": ("import os\nif not os.fork():\n    import time; time.sleep(1000)\nBY = 1", "plausible"),
+    "changes an earlier file": ("open('first.py', 'w').close(); BY = 1", "plausible"),
+    "starts a thread": ("import threading, time; threading.Thread(target=time.sleep, args=(9,)).start(); BY = 1", None),
+    "is right": ("BY = 1", "plausible"),
+    "is wrong": ("BY = 2", "failed"),
+}
+
+
+def test_what_is_imported_before_an_edited_file_stays_as_it_was(tmp_path: Path) -> None:
+    """Candidates that run when they are imported start from one process; none of them sees what another did."""
+    files: Files = {
+        "first.py": "SEEN = []\n",
+        "code_.py": "import first\n\nBY = 0\n",
+        "test_code.py": "import first\nimport code_\n\n\ndef test_by():\n    assert code_.BY == 1 and first\n",
+    }
+
+    with workshop_on(tmp_path, files) as workshop:
+        found = {}
+        for name, (text, _) in BEFORE_THE_IMPORT.items():
+            ways = [(edit(files, "code_.py", "BY = 0", new),) for new in (text, "BY = 1", "BY = 2")]
+            found[name] = verdicts(workshop, ways)
+
+    expected = {name: verdict for name, (_, verdict) in BEFORE_THE_IMPORT.items() if verdict}
+    assert {name: found[name][0] for name in expected} == expected
+    assert {name: after for name, (_, *after) in found.items() if after != ["plausible", "failed"]} == {}
+
+
+def test_a_file_that_could_not_be_collected_is_a_test_of_its_own(tmp_path: Path) -> None:
+    """It passes when it is collected and all that is in it does."""
+    files: Files = {
+        "code_.py": "BY = 1 >> 'a'\n\n\ndef f(x):\n    return x + len(str(BY))\n",
+        "test_code.py": "import pytest\n\nimport code_\n\n\ndef test_one():\n    assert code_.f(1) == 3\n\n\n"
+        "@pytest.mark.parametrize('x', [2, 3])\ndef test_others(x):\n    assert code_.f(x) == x + 2\n",
+        "test_other.py": "def test_other():\n    pass\n",
+    }
+    write(tmp_path, files)
+    runner = PytestRunner(make_project(str(tmp_path)), BubblewrapSandbox())
+    ways = {"1 >> 'a'": "plausible", "1 << 'a'": "failed", "1": "failed", "(": "invalid"}
+
+    with runner.workshop(str(tmp_path), ["test_code.py"], ["test_other.py::test_other"], {}) as workshop:
+        patches = [(edit(files, "code_.py", "1 >> 'a'", "12" if way == "1 >> 'a'" else way),) for way in ways]
+        found = verdicts(workshop, patches)
+        broken = (edit(files, "code_.py", "1 >> 'a'", "12"), edit(files, "test_other.py", "pass", "assert 0"))
+
+        assert found == list(ways.values())
+        assert verdicts(workshop, [broken]) == ["broke"]
+
+
 def test_patches_are_told_apart_by_what_they_do(tmp_path: Path) -> None:
     """Calls of the tests, and others made up from them, show which patches behave alike; a hang is a behaviour too."""
     files: Files = {
