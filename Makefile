@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/bin
 PIP := $(VENV)/python -m pip install --quiet
 
-.PHONY: help demo up test check format bench-repair bench-refactory bench-speed bench-rooms bench-overhead bench-gate bench-sureness bench-training bench-reasoning bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision train-ranking clean sandbox
+.PHONY: help demo up test check format bench-repair bench-refactory bench-speed bench-packages bench-rooms bench-overhead bench-gate bench-sureness bench-training bench-reasoning bench-curation bench-self bench-cache bench-feeds bench-polling bench-decision bench-embedding train-decision train-ranking clean sandbox
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -68,6 +68,10 @@ bench-rooms: .venv/installed-dev sandbox ## how well experts find bugs: make ben
 	@nice -n 19 $(VENV)/python -m benchmarks.collect --packages "$(PACKAGES)" --cosmic-ray "$(COSMIC_RAY)" --into .venv/rooms
 	@$(VENV)/python -m benchmarks.rooms --cases .venv/rooms --cosmic-ray "$(COSMIC_RAY)" --json benchmarks/results/rooms.json
 	@$(VENV)/python -m benchmarks.leads --cases .venv/rooms --packages "$(PACKAGES)"
+
+bench-packages: .venv/installed-dev sandbox ## repair mutants of packages: make bench-packages PACKAGES=… COSMIC_RAY=…
+	@[ -d "$(PACKAGES)" ] && [ -x "$(COSMIC_RAY)" ] || { echo "usage: make bench-packages PACKAGES=<a folder of source distributions> COSMIC_RAY=<the program, in an environment of its own>"; exit 2; }
+	@$(VENV)/python -m benchmarks.package_mutants --packages "$(PACKAGES)" --cosmic-ray "$(COSMIC_RAY)"
 
 bench-overhead: .venv/installed-dev sandbox ## what a war-room costs beside a bare Celery chord, and with a dead expert
 	@$(VENV)/python -m benchmarks.room_overhead
