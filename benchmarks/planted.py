@@ -66,7 +66,7 @@ def repair(
     git(clone, "checkout", "-q", "--detach", revision)
     mutants.apply(cosmic_ray, clone, mutation)
     change = git(clone, "diff", "--unified=0")
-    git(clone, *IDENTITY, "commit", "-qam", "Change a line")
+    _forget_history(clone)
     began = time.monotonic()
     answer = stack.repair(clone, around, wishes, patience_s)
     row = Row(
@@ -93,6 +93,13 @@ def repair(
         return row
     original, written = (git(clone, "show", f"{one}:{mutation.path}") for one in (revision, answer["commit"]))
     return replace(row, same=likeness(original, written))
+
+
+def _forget_history(clone: Path) -> None:
+    """Commit the folder as the first commit of all: whoever looks for what was written last must find nothing."""
+    git(clone, "add", "-u")
+    tree = git(clone, "write-tree").strip()
+    git(clone, "reset", "-q", "--soft", git(clone, *IDENTITY, "commit-tree", tree, "-m", "Begin").strip())
 
 
 def likeness(original: str, written: str) -> str:

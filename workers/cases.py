@@ -17,6 +17,7 @@ MOST_FILES = 1500
 """Files of code in a case; of a larger repository only those that a test ran."""
 
 _BLAME_S = 20.0  # for all files together
+_RECENT, _RECENT_FILES = 10, 8
 
 
 def case_of(
@@ -56,6 +57,18 @@ def case_of(
         past=work.wired.rooms.past(here.target.repository),
     )
     return case if options is not None else replace(case, regions=_options(case, found, here))
+
+
+def recently_written(here: Workspace, paths: Sequence[str]) -> dict[str, dict[int, int]]:
+    """Return, per path and line, how many commits ago it was written, of the files that the last few commits touched.
+
+    What the first commit of all wrote is not recent: everything was new then.
+    """
+    logged = here.repository.log(here.target.revision, _RECENT + 1)[:-1]
+    ages = {commit.id: age for age, commit in enumerate(logged)}
+    touched = {path for commit in logged for path in commit.paths}
+    blame = _blame(here, [path for path in dict.fromkeys(paths) if path in touched][:_RECENT_FILES])
+    return {path: {line: ages[id_] for line, id_ in lines.items() if id_ in ages} for path, lines in blame.items()}
 
 
 def _blame(here: Workspace, paths: Sequence[str]) -> dict[str, dict[int, str]]:

@@ -19,7 +19,7 @@ from atra.meta_architect.agent_repair import TEMPLATE as AGENT
 from atra.meta_architect.agent_repair import proposals_of, tests_said
 from atra.meta_architect.asking import what_was_asked
 from atra.meta_architect.context import tell
-from atra.meta_architect.leads import Lead, follow
+from atra.meta_architect.leads import Lead, follow, recent
 from atra.meta_architect.localisation import diagnose as locate
 from atra.meta_architect.message import message
 from atra.meta_architect.one_shot import TEMPLATE as ONE_SHOT
@@ -52,6 +52,7 @@ from atra.repository import Repository
 from atra.self_repair.triage import drifted
 from atra.war_room.hints import Hints
 from workers.app import app
+from workers.cases import recently_written
 from workers.delivery import start_delivery
 from workers.desks import asked_again, at_desk, models_of, reply_tokens
 from workers.journals import nonce_of
@@ -121,7 +122,9 @@ def diagnose(work: Work) -> tuple[Diagnosis, None]:
     with workspace(work) as here:
         sources = here.sources(python_files(here))
         found = locate(reproduction, sources, protected=here.protected)
+        ages = recently_written(here, [place.path for place in found.places])
     leads = [Lead(place.path, place.first, place.last, place.score, "the war-room") for place in hints_for(work).places]
+    leads += recent(sources, ages)
     return follow(found, [*leads, *leads_for(work, reproduction, found, sources)]), None
 
 

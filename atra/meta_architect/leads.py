@@ -1,13 +1,18 @@
 """What somebody who looked before tells a repair: where to look first. Leads move places up; they hide none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from atra.meta_architect.records import Diagnosis, Place
+from atra.meta_architect.source import UNREADABLE, Source
 
 _LIFT = 6.0
 """How much more suspect a place becomes that a lead of score 1 names: sevenfold. Fitted by `benchmarks.leads --half
 fitting`; 15 did a little better there, and would follow a liar further."""
+
+
+_NEW, _FADING = 0.25, 0.8
+"""How sure a lead is to what the last commit wrote, and what is left of that with each commit more: by judgement."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,34 @@ class Lead:
     last: int
     score: float
     why: str = ""
+
+
+def recent(sources: Mapping[str, str], ages: Mapping[str, Mapping[int, int]]) -> list[Lead]:
+    """Return leads to the statements that were written lately: what worked before is seldom what broke.
+
+    Args:
+        sources: text by path.
+        ages: per path and line, how many commits ago it was written, 0 the newest; older lines are absent.
+    """
+    newest: dict[tuple[str, int], int] = {}
+    for path, lines in ages.items():
+        try:
+            first_lines = Source(path, sources[path]).first_lines
+        except UNREADABLE:
+            continue
+        for line, age in lines.items():
+            if (first := first_lines.get(line)) is not None:
+                newest[path, first] = min(age, newest.get((path, first), age))
+    return [
+        Lead(
+            path,
+            line,
+            line,
+            _NEW * _FADING**age,
+            f"written by the last commit but {age}" if age else "written by the last commit",
+        )
+        for (path, line), age in sorted(newest.items())
+    ]
 
 
 def follow(diagnosis: Diagnosis, leads: Sequence[Lead]) -> Diagnosis:

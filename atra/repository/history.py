@@ -45,8 +45,11 @@ def log(git: Git, revision: str, n: int) -> tuple[Logged, ...]:
 
 
 def blame(git: Git, revision: str, path: str) -> dict[int, str]:
-    """Return, per line from 1, the id of the commit that wrote it; nothing where git cannot tell in time."""
-    options = ("blame", "--no-textconv", "--no-ignore-revs-file", "--porcelain")
+    """Return, per line from 1, the id of the commit that brought it; nothing where git cannot tell in time.
+
+    A merge brings what was written on its branch, as in `log`.
+    """
+    options = ("blame", "--first-parent", "--no-textconv", "--no-ignore-revs-file", "--porcelain")
     try:
         said = git.run(*options, revision, "--", path, limit_s=LIMIT_S)
     except AtraError:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atra.meta_architect.leads import Lead, follow
+from atra.meta_architect.leads import Lead, follow, recent
 from atra.meta_architect.records import Diagnosis, Place
 
 PLACES = st.lists(
@@ -52,3 +52,17 @@ def test_a_lead_to_nowhere_changes_no_order(places: list[Place]):
 
     assert {(one.path, one.line) for one in found} == {(one.path, one.line) for one in given_places}
     assert max(one.score for one in found) <= max(one.score for one in given_places) + 1e-6
+
+
+def test_what_was_written_last_is_looked_at_first():
+    """A statement is as new as its newest line; what is older than the lines that are named has no lead."""
+    sources = {"a.py": "x = 1\ny = (\n    2,\n    3,\n)\nz = 4\n", "b.py": "def (:\n"}
+
+    leads = recent(sources, {"a.py": {2: 3, 4: 0, 6: 1}, "b.py": {1: 0}})
+
+    assert [(lead.path, lead.first, lead.why) for lead in leads] == [
+        ("a.py", 2, "written by the last commit"),
+        ("a.py", 6, "written by the last commit but 1"),
+    ]
+    places = tuple(Place("a.py", line, 0.5, ("ran",)) for line in (1, 2, 6))
+    assert [place.line for place in follow(Diagnosis(places), leads).places] == [2, 6, 1]

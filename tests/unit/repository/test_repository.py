@@ -290,6 +290,20 @@ def test_the_log_and_who_wrote_what(made: Made) -> None:
     assert opened.blame("HEAD", "nowhere.py") == {}
 
 
+def test_a_merge_brought_what_its_branch_wrote(made: Made) -> None:
+    """Whoever compares lines with the log finds the commits that the log names."""
+    made.write("one.py", "A = 1\n")
+    made.save("Begin")
+    made.git("checkout", "--quiet", "-b", "side")
+    made.write("one.py", "A = 1\nB = 2\n")
+    made.save("On the side")
+    made.git("checkout", "--quiet", "main")
+    made.git("merge", "--quiet", "--no-ff", "--message", "Merge", "side")
+    opened = made.open()
+
+    assert opened.blame("HEAD", "one.py")[2] == opened.log("HEAD")[0].id
+
+
 class TestHostileConfiguration:
     """A repository that came in a box of chocolates starts nothing."""
 

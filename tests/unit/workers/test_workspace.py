@@ -10,6 +10,7 @@ from atra.repository import Repository
 from atra.sandbox.project import make_project
 from tests.fakes import ScriptedRunner
 from tests.targets import git, make_repository
+from workers.cases import recently_written
 from workers.workspace import Workspace
 
 
@@ -70,3 +71,31 @@ def test_a_file_is_read_and_written_in_its_encoding(here: Workspace):
     assert here.encoded("new.py", "# coding: latin-1\nNAME = 'è'\n").endswith(b"'\xe8'\n")
     assert here.encoded("new.py", "NAME = 'è'\n") == "NAME = 'è'\n".encode()
     assert [here.read(path) for path in ("link.py", "shop", "nowhere.py")] == [None, None, None]
+
+
+def test_lines_are_as_old_as_the_commits_since(tmp_path: Path):
+    """Of the first commit of all nothing is recent; of files that nobody asks for nothing is told."""
+    root = make_repository(tmp_path / "shop", {"cart.py": "A = 1\nB = 2\n", "other.py": "C = 3\n"})
+    told = []
+    for number in range(12):
+        (root / "cart.py").write_text(f"A = {number}\nB = 2\n")
+        (root / "other.py").write_text(f"C = {number}\n")
+        git(root, "commit", "-q", "-am", "Another")
+        repository = Repository.open(root)
+        target = Target("shop", str(root), repository.head())
+        here = Workspace(target, repository, tmp_path, root, make_project(str(root)), ScriptedRunner(lambda *_: {}))
+        told.append(recently_written(here, ["cart.py", "nowhere.py"]))
+
+    assert told == [{"cart.py": {1: 0}}] * 12
+    (root / "new.py").write_text("D = 4\n")
+    git(root, "add", "new.py")
+    git(root, "commit", "-q", "-m", "Something else")
+    here = Workspace(
+        Target("shop", str(root), Repository.open(root).head()),
+        Repository.open(root),
+        tmp_path,
+        root,
+        make_project(str(root)),
+        ScriptedRunner(lambda *_: {}),
+    )
+    assert recently_written(here, ["cart.py"]) == {"cart.py": {1: 1}}
