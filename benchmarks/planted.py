@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import mutants, stack
+from benchmarks import mutants, results, stack
 
 COLUMNS = ("package", "path", "line", "operator", "status", "template", "rank", "tried", "seconds", "place", "same")
 
@@ -55,7 +55,7 @@ def repair(
     cosmic_ray: Path,
     patience_s: float,
 ) -> Row:
-    """Plant the mutant as the clone's newest commit, repair it, and compare the repair with the original.
+    """Plant the mutant in the clone's only commit, repair it, and compare the repair with the original.
 
     Args:
         revision: the commit without any mutant.
@@ -115,7 +115,11 @@ def killed(rows: Sequence[Row]) -> list[Row]:
 
 
 def total(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the sums that a claim can be made of; medians are over the mutants that were repaired."""
+    """Return the sums that a claim can be made of; medians are over the mutants that were repaired.
+
+    `reliability` counts as correct what is the original again: another repair that does the same is not told from a
+    wrong one.
+    """
     counted = killed(rows)
     fixed = [row for row in counted if row.status == "fixed"]
     seconds = [row.seconds for row in fixed if row.seconds is not None]
@@ -134,6 +138,7 @@ def total(rows: Sequence[Row]) -> dict[str, Any]:
         "median_seconds": round(median(seconds), 1) if seconds else None,
         "median_rank": median(ranks) if ranks else None,
         "candidates_tried": sum(row.tried or 0 for row in counted),
+        "reliability": results.reliability((row.confidence or 0.0, row.same != "different") for row in fixed),
     }
 
 

@@ -49,9 +49,6 @@ COLUMNS = ("programs", "plausible", "correct", "one_statement", "one_repaired", 
 _ROUNDS = 10
 """So often inputs are made up from those that keep what the assignment promises."""
 
-_STEP = 2
-"""How many tenths of confidence one row of the table of reliability covers."""
-
 _IN_REACH = 2
 """So many statements away from a correct submission a program is taken to be in reach."""
 
@@ -175,21 +172,8 @@ def total(rows: Sequence[Row]) -> dict[str, Any]:
         ("all", list(rows)),
     ]
     by_assignment = [{"assignment": name, **_sums(some)} for name, some in groups if some]
-    return {"by_assignment": by_assignment, "reliability": reliability(rows)}
-
-
-def reliability(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return how many repairs of each confidence there were, and how many of them were right."""
-    told = [row for row in rows if row.correct is not None]
-    edges = [(low / 10, (low + _STEP) / 10) for low in range(0, 10, _STEP)]
-    return [
-        {
-            "confidence": f"{low:g} to {high:g}",
-            "repairs": len(some := [row for row in told if low <= row.confidence < high]),
-            "correct": sum(row.correct is True for row in some),
-        }
-        for low, high in edges
-    ]
+    told = [(row.confidence, row.correct) for row in rows if row.correct is not None]
+    return {"by_assignment": by_assignment, "reliability": results.reliability(told)}
 
 
 def _sums(rows: Sequence[Row]) -> dict[str, Any]:

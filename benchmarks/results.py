@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "benchmarks" / "results"
 
 _VERSIONS = ("atra", "celery", "kombu", "pytest", "redis", "SQLAlchemy")
+
+_TENTHS = 2
+"""How many tenths of confidence one row of the table of reliability covers."""
 
 
 def about(now: datetime) -> dict[str, Any]:
@@ -46,6 +49,20 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str])
     for row in rows:
         shown.add_row(*(_cell(row.get(column)) for column in columns))
     return shown
+
+
+def reliability(told: Iterable[tuple[float, bool]]) -> list[dict[str, Any]]:
+    """Return how many repairs of each confidence there were, and how many of them were right."""
+    pairs = list(told)
+    edges = [(low / 10, (low + _TENTHS) / 10) for low in range(0, 10, _TENTHS)]
+    return [
+        {
+            "confidence": f"{low:g} to {high:g}",
+            "repairs": len(some := [right for confidence, right in pairs if low <= confidence < high]),
+            "correct": sum(some),
+        }
+        for low, high in edges
+    ]
 
 
 def console() -> Console:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.assignments import correct_submissions, promises, read_sample
 from benchmarks.encoding import encode
-from benchmarks.refactory import Row, reliability, total
+from benchmarks.refactory import Row, total
 
 FILES = {
     "data/question_1/ans/input_001.txt": "top((3, 1))\n",
@@ -68,8 +68,10 @@ def test_sums_tell_seen_from_unseen_and_count_what_was_searched() -> None:
         Row("question_2", "d", "passes"),
     ]
 
-    sums = {row["assignment"]: row for row in total(rows)["by_assignment"]}
+    told = total(rows)
+    sums = {row["assignment"]: row for row in told["by_assignment"]}
 
     assert (sums["seen"]["programs"], sums["unseen"]["programs"], sums["unseen"]["left_out"]) == (2, 1, 1)
     assert (sums["seen"]["one_repaired"], sums["seen"]["two_statements"], sums["seen"]["two_repaired"]) == (1, 1, 0)
-    assert [(row["repairs"], row["correct"]) for row in reliability(rows)] == [(0, 0), (1, 0), (0, 0), (0, 0), (1, 1)]
+    counts = [(row["repairs"], row["correct"]) for row in told["reliability"]]
+    assert counts == [(0, 0), (1, 0), (0, 0), (0, 0), (1, 1)]

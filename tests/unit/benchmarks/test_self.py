@@ -42,8 +42,8 @@ def test_a_mutant_that_no_test_kills_is_counted_apart():
     """Medians are over what was repaired."""
     rows = [
         row("survived"),
-        row("fixed", seconds=4.0, rank=1, tried=3, same="text"),
-        row("fixed", seconds=8.0, rank=9, tried=20, same="different"),
+        row("fixed", seconds=4.0, rank=1, tried=3, same="text", confidence=0.85),
+        row("fixed", seconds=8.0, rank=9, tried=20, same="different", confidence=0.3),
         row("not_fixed", seconds=60.0, tried=500),
         row("error"),
     ]
@@ -54,6 +54,8 @@ def test_a_mutant_that_no_test_kills_is_counted_apart():
     assert (sums["mutants"], sums["survived_the_tests"], sums["errors"]) == (4, 1, 1)
     assert (sums["fixed"], sums["same_text"], sums["different"], sums["not_fixed"]) == (2, 1, 1, 1)
     assert (sums["median_seconds"], sums["median_rank"], sums["candidates_tried"]) == (6.0, 5.0, 523)
+    counts = [(one["repairs"], one["correct"]) for one in sums["reliability"]]
+    assert counts == [(0, 0), (1, 0), (0, 0), (0, 0), (1, 1)]
 
 
 def test_a_run_that_was_broken_off_goes_on_only_where_nothing_has_changed(tmp_path: Path):
