@@ -15,11 +15,11 @@ def is_whole_file(test: str) -> bool:
 
 
 def standing(test: str, outcomes: Mapping[str, str]) -> str:
-    """Return a test's outcome, or "not run"; a whole file has passed when it was collected and all in it is green."""
+    """Return a test's outcome, or "not run"; a whole file has passed when a test in it has, and all of them are green."""
     if test in outcomes or not is_whole_file(test):
         return outcomes.get(test, "not run")
     inner = [outcome for name, outcome in outcomes.items() if name.startswith(f"{test}::")]
-    return next((outcome for outcome in inner if outcome not in GREEN), "passed" if inner else "not run")
+    return next((outcome for outcome in inner if outcome not in GREEN), "passed" if "passed" in inner else "not run")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from atra.core.edits import Edit
 from atra.core.errors import ProtectedPath
 from atra.meta_architect.records import Candidate, Choice, Plausible, Reproduction, Verification
 from atra.meta_architect.verification import HASH_SEEDS, verify
-from atra.sandbox.reports import TestResult
+from atra.sandbox.reports import TestResult, standing
 from tests.fakes import ScriptedRunner
 
 SOURCES = {"shop.py": "TOTAL = 0\n", "ci.py": "TOTAL = 0\n"}
@@ -152,3 +152,19 @@ def test_a_protected_path_is_never_proved(prove):
     """A patch of a protected file is an error, not a candidate."""
     with pytest.raises(ProtectedPath):
         prove(by_total({}), plausible(1, "1", path="ci.py"))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ({}, "not run"),
+        ({"tests/test_a.py::test_one": "passed", "tests/test_a.py::test_two": "skipped"}, "passed"),
+        ({"tests/test_a.py::test_one": "passed", "tests/test_a.py::test_two": "hung"}, "hung"),
+        ({"tests/test_a.py::test_one": "skipped", "tests/test_a.pyx::test_two": "passed"}, "not run"),
+        ({"tests/test_a.py": "error"}, "error"),
+    ],
+)
+def test_a_whole_file_stands_for_all_that_is_in_it(outcomes: Mapping[str, str], expected: str):
+    """It has passed when something in it has, and nothing in it failed."""
+    assert standing("tests/test_a.py", outcomes) == expected
+    assert standing("tests/test_a.py::test_three", outcomes) == "not run"
