@@ -476,7 +476,12 @@ class Suite:
         given = self._given
         if tests:
             files = dict.fromkeys(os.path.join(self.root, test.partition("::")[0]) for test in tests)
-            given = [argument for argument in given if not os.path.exists(argument.partition("::")[0])]
+            before = ["", *given]
+            given = [
+                argument
+                for option, argument in zip(before, given)  # noqa: B905
+                if option in WITH_VALUE or not os.path.exists(argument.partition("::")[0])
+            ]
             given += [file for file in files if os.path.exists(file)]
         return [*arguments, *given]
 
@@ -492,6 +497,12 @@ class Suite:
         """Tell whether a code object's file is the repository's own, not an installed package below it."""
         return filename.startswith(self.top + os.sep) and not FOREIGN.search(filename[len(self.top) :])
 
+
+WITH_VALUE = frozenset(
+    "--deselect --ignore --ignore-glob --confcutdir --rootdir -c --config-file --basetemp --log-file --import-mode -k -m -o"
+    " --override-ini -p -W --pythonwarnings".split()
+)
+"""Options of pytest's whose value is an argument of its own, and might look like a path."""
 
 FOREIGN = re.compile(r"/(site-packages|dist-packages|\.?venv|\.tox|\.nox|node_modules)/")
 
@@ -2131,8 +2142,9 @@ class Threshold:
         self._imports.install()
         self._spare_words()
         run_pytest(self._suite, self._names, self._plugin)
-        if self._voice is not None:
+        if self._voice is not None:  # pytest gave up, on a conftest that imports no more, say
             self._voice.say({"verdict": "failed"})
+            os._exit(0)
 
     def _spare_words(self) -> None:
         """Let pytest not describe what fails to be imported: it takes longer than the rest, and nobody reads it."""

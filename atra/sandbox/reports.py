@@ -15,7 +15,7 @@ def is_whole_file(test: str) -> bool:
 
 
 def standing(test: str, outcomes: Mapping[str, str]) -> str:
-    """Return a test's outcome, or "not run"; a whole file has passed when a test in it has, and all of them are green."""
+    """Return a test's outcome, or "not run"; a whole file has passed when one of its tests has and all are green."""
     if test in outcomes or not is_whole_file(test):
         return outcomes.get(test, "not run")
     inner = [outcome for name, outcome in outcomes.items() if name.startswith(f"{test}::")]

@@ -343,6 +343,27 @@ def test_what_is_imported_before_an_edited_file_stays_as_it_was(tmp_path: Path) 
     assert {name: after for name, (_, *after) in found.items() if after != ["plausible", "failed"]} == {}
 
 
+def test_options_of_the_command_that_name_files_keep_their_values(tmp_path: Path) -> None:
+    """Where some tests are named, folders of the command give way to their files; what is left out stays so."""
+    files: Files = {
+        "code_.py": "BY = 0\n",
+        "tests/test_code.py": "import code_\n\n\ndef test_by():\n    assert code_.BY == 1\n\n\n"
+        "def test_never():\n    assert 0\n",
+        "tests/test_other.py": "assert 0\n",
+    }
+    write(tmp_path, files)
+    command = "pytest --deselect tests/test_code.py::test_never --ignore tests/test_other.py -o pythonpath=. tests"
+    runner = PytestRunner(make_project(str(tmp_path), test_command=command), BubblewrapSandbox())
+    name = "tests/test_code.py::test_by"
+
+    report = runner.report(str(tmp_path), tests=[name], coverage=True)
+    with runner.workshop(str(tmp_path), [name], [], {}) as workshop:
+        found = verdicts(workshop, [(edit(files, "code_.py", "BY = 0", new),) for new in ("BY = 2", "BY = 1")])
+
+    assert [(result.id, result.outcome) for result in report.results] == [(name, "failed")]
+    assert found == ["failed", "plausible"]
+
+
 def test_a_file_that_could_not_be_collected_is_a_test_of_its_own(tmp_path: Path) -> None:
     """It passes when it is collected and all that is in it does."""
     files: Files = {
