@@ -499,8 +499,8 @@ class Suite:
 
 
 WITH_VALUE = frozenset(
-    "--deselect --ignore --ignore-glob --confcutdir --rootdir -c --config-file --basetemp --log-file --import-mode -k -m -o"
-    " --override-ini -p -W --pythonwarnings".split()
+    "--deselect --ignore --ignore-glob --confcutdir --rootdir -c --config-file --basetemp --log-file --import-mode -k -m"
+    " -o --override-ini -p -W --pythonwarnings".split()
 )
 """Options of pytest's whose value is an argument of its own, and might look like a path."""
 
