@@ -343,6 +343,30 @@ def test_what_is_imported_before_an_edited_file_stays_as_it_was(tmp_path: Path) 
     assert {name: after for name, (_, *after) in found.items() if after != ["plausible", "failed"]} == {}
 
 
+@pytest.mark.parametrize("at_import", [False, True], ids=["live", "afresh"])
+def test_what_a_process_does_but_once_hangs_no_right_candidate(tmp_path: Path, at_import: bool) -> None:
+    """A candidate that mends what failed gets more time behind it: there a test may fill what another had filled."""
+    files: Files = {
+        "code_.py": "def f():\n    return 0\n" + "\n\nf()\n" * at_import,
+        "test_code.py": "import time\n\nimport code_\n\n\ndef test_f():\n    assert code_.f() == 1\n\n\n"
+        "def test_long_ago():\n    pass\n\n\ndef test_filling():\n    until = time.process_time() + 0.2\n"
+        "    while time.process_time() < until:\n        pass\n",
+    }
+    write(tmp_path, files)
+    runner = PytestRunner(make_project(str(tmp_path)), BubblewrapSandbox())
+    failing, long_ago, filling = (f"test_code.py::test_{name}" for name in ("f", "long_ago", "filling"))
+    seconds = {
+        failing: 0.001,
+        long_ago: 99.0,
+        filling: 0.001,
+    }  # the last two are not measured again: it would take long
+
+    with runner.workshop(str(tmp_path), [failing], [long_ago, filling], seconds) as workshop:
+        found = verdicts(workshop, [(edit(files, "code_.py", "return 0", f"return {new}"),) for new in (2, 1)])
+
+    assert found == ["failed", "plausible"]
+
+
 def test_options_of_the_command_that_name_files_keep_their_values(tmp_path: Path) -> None:
     """Where some tests are named, folders of the command give way to their files; what is left out stays so."""
     files: Files = {
