@@ -1321,6 +1321,9 @@ def plain_call(item: Any) -> Optional[PlainCall]:
     """Return the call that a test amounts to, when it has no fixtures and no marks but parameters."""
     if inspect.iscoroutinefunction(item.obj) or not (type(item) is pytest.Function or is_plain_case(item)):
         return None
+    holder = item.cls  # its attributes are looked at, see `Live.spaces`, where it stands in its module by its name
+    if holder is not None and getattr(sys.modules.get(holder.__module__), holder.__name__, None) is not holder:
+        return None
     given: set[str] = set()
     for mark in item.iter_markers():
         if mark.name != "parametrize" or len(mark.args) != 2 or mark.kwargs.get("indirect"):
@@ -1336,7 +1339,7 @@ def plain_call(item: Any) -> Optional[PlainCall]:
     values = {**getattr(spec, "funcargs", {}), **getattr(spec, "params", {})}
     if set(values) != set(item._fixtureinfo.argnames) or hasattr(item.obj, "hypothesis"):
         return None
-    return PlainCall(item.obj, item.cls, values)
+    return PlainCall(item.obj, holder, values)
 
 
 def is_plain_case(item: Any) -> bool:
