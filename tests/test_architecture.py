@@ -88,6 +88,7 @@ ENVIRONMENT: dict[str, str] = {
     "atra.cli.demo": "hands its environment on to the commands and the application it shows",
     "atra.integrations.reporter": "masks what the host's environment names as secrets; reads no setting",
     "atra.cli.stack": "hands its environment on to the processes it starts",
+    "atra.local_brain.launching": "hands on to the trainer what it needs of its environment, and no secret",
     "atra.local_brain.trainer": "is told by the launcher which device of how many it is; reads no setting",
     "atra.sandbox.desk_inside": "runs inside the box, on the target's interpreter, where nothing of ATRA exists",
     "atra.sandbox.inside": "runs inside the box, on the target's interpreter, where nothing of ATRA exists",

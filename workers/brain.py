@@ -304,10 +304,11 @@ def _rows_like(wired: Wiring, id: str, held_out: HeldOut) -> Iterator[tuple[list
 
 
 def _passed(wired: Wiring, found: Brain, serving: str) -> Evaluation | None:
-    """Return the newest evaluation that lets this brain take the place of the one that serves."""
+    """Return the newest evaluation against the one that serves, if it lets this brain take that one's place."""
     against = serving or ("" if wired.settings.brain.first == "nothing" else found.lineage.base)
-    passed = (one for one in wired.brains.evaluations(found.id) if one.verdict is not None and one.verdict.promote)
-    return next((one for one in passed if one.against == against), None)
+    judged = ((one, one.verdict) for one in wired.brains.evaluations(found.id) if one.against == against)
+    newest, verdict = next(((one, verdict) for one, verdict in judged if verdict is not None), (None, None))
+    return newest if verdict is not None and verdict.promote else None
 
 
 TASKS = {

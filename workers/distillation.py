@@ -179,8 +179,16 @@ def curation_of(wired: Wiring) -> Curation:
         TokenizerFile(chosen.tokenizer) if chosen.tokenizer else Estimate(),
         Screen(chosen.languages),
         Evaluation(questions),
-        (Agreement(wired.traces.all()),),
+        (Agreement(_voices(wired)),),
     )
+
+
+def _voices(wired: Wiring) -> Iterator[Trace]:
+    """Yield the traces whose answers count as voices: whole answers that may be learned from."""
+    policy = wired.training_policy()
+    for trace in wired.traces.all():
+        if policy.permission(trace.origin).allowed and trace.origin.finish == "stop" and not trace.origin.refusal:
+            yield trace
 
 
 def bounds_of(wired: Wiring) -> Bounds:

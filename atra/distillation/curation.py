@@ -219,6 +219,7 @@ class Agreement:
     """Holds answers to the same question against one another: what most say alike is right.
 
     Only answers of a few words can be alike; where none has more than half of three voices or more, nothing is told.
+    A voice is what one model of a provider, or one of its tenants' people, said; however often it said so.
     """
 
     LEAST = 3
@@ -226,9 +227,13 @@ class Agreement:
 
     def __init__(self, traces: Iterable[Trace]) -> None:
         voices: defaultdict[bytes, Counter[bytes]] = defaultdict(Counter)
+        heard: set[int] = set()
         for trace in traces:
             if len(words := words_of(trace.answer)) <= self.LONGEST:
-                voices[digest(words_of(trace.prompt))][digest(words)] += 1
+                question, answer, who = digest(words_of(trace.prompt)), digest(words), trace.origin
+                voice = hash((question, answer, who.provider, who.model, who.tenant))
+                voices[question][answer] += voice not in heard
+                heard.add(voice)
         self._agreed = {}
         for question, counted in voices.items():
             (answer, count), total = counted.most_common(1)[0], counted.total()

@@ -8,6 +8,7 @@ from typing import Any
 from zlib import crc32
 
 from atra.core.errors import MissingPart
+from atra.core.words import UNSPACED
 
 GRAM = 8
 """Words in a row that make a trace and an evaluation set the same, as in open-r1's and s1's decontamination."""
@@ -15,7 +16,7 @@ GRAM = 8
 _PERMUTATIONS, _BANDS, _ROWS = 64, 10, 6
 _SHINGLE = 3
 _FEWEST = 12  # words below which two texts are alike only word for word
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 
 def words_of(text: str) -> list[str]:

@@ -73,12 +73,18 @@ def sets_of(files: Sequence[Path]) -> list[EvaluationSet]:
     """Return what stands in the files: all targets as one set, first, then the regression sets by the files' names.
 
     Raises:
-        BadInput: a file cannot be read, a line is no item, a question stands there twice, or nothing is a target.
+        BadInput: a file cannot be read, a line is no item, a question stands there twice, nothing is a target, or a
+            regression set's name is taken.
     """
     found: dict[tuple[Kind, str], list[Item]] = {("target", "target"): []}
     seen: set[str] = set()
+    named: dict[str, Path] = {}
     for file in files:
         for where, kind, item in _read(file):
+            if kind == "regression" and (file.stem == "target" or named.setdefault(file.stem, file) != file):
+                raise BadInput(
+                    f"{file} holds a regression set and would be named {file.stem}, as another set is: rename it"
+                )
             if item.question in seen:
                 raise BadInput(f"{where} asks a question for the second time")
             seen.add(item.question)

@@ -1,5 +1,6 @@
 """Whether the brain in service is well, by how it did on its last questions."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def use_of(reply: Reply, seconds: float, threshold: float, slow_s: float) -> Use
         return Use("truncated", seconds, why="its answer did not end")
     if reply.finish != "stop" or not reply.text.strip():
         return Use("empty", seconds, why="it gave no answer")
-    if reply.mean_logprob is None:
+    if reply.mean_logprob is None or not math.isfinite(reply.mean_logprob):
         return Use("unsure", seconds, why="its server does not tell how sure it is")
     if reply.mean_logprob < threshold:
         return Use("unsure", seconds, why=f"it is not sure enough ({reply.mean_logprob:.3f}, not {threshold:.3f})")

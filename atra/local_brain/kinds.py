@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from atra.core.words import UNSPACED
+
 _MOST = 1000  # shapes that are kept: comparing all of them takes milliseconds
 _SHARE = 0.05  # of questions of the kind that are taken for others
-_TOKEN = re.compile(r"\d+|[^\W\d_]+|[^\w\s]")
+_TOKEN = re.compile(rf"\d+|[{UNSPACED}]|[^\W\d_{UNSPACED}]+|[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Kind:
     def holds(self, question: str) -> bool:
         """Say whether the question is of this kind; where no question is known, none is."""
         bag = _bag(shape_of(question))
-        return any(_alike(bag, _bag(shape)) >= self.least for shape in self.shapes)
+        nearest = max((_alike(bag, _bag(shape)) for shape in self.shapes), default=0.0)
+        return nearest > 0 and nearest >= self.least
 
 
 def kind_of(questions: Iterable[str]) -> Kind:

@@ -12,6 +12,7 @@ nor write into what that one reads.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,13 @@ from atra.local_brain.training import Recipe, Result, Tries
 
 JOB, OWNER, PROGRESS, RESULT, LOG = "job.json", "owner", "progress.jsonl", "result.json", "log.txt"
 _POLL_S, _TAIL = 0.3, 4000
+
+_PASSED_ON = re.compile(
+    r"(?i:path|home|user|lang|tz|tmpdir|hostname|virtual_env|(no|http|https)_proxy|rank|local_rank|world_size)"
+    r"|(LC|LD|PYTHON|CUDA|NVIDIA|NCCL|GLOO|ROCM|HIP|HSA|HF|HUGGINGFACE|TRANSFORMERS|TOKENIZERS|TORCH|TORCHINDUCTOR|TRITON"
+    r"|PYTORCH|OMP|MKL|OPENBLAS|ACCELERATE|FSDP|DEEPSPEED|MASTER|XDG)\w*"
+)
+"""The variables that a trainer may see: none of ATRA's, and no key of a model's provider."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +98,19 @@ def carry_out(
         grace_s: how long a checkpoint may take then, before the trainer is killed.
     """
     (claim / RESULT).unlink(missing_ok=True)
-    (claim / JOB).write_text(json.dumps(asdict(job)), encoding="utf-8")
+    draft = claim / f"{JOB}.draft"  # of a job that was being written when its owner died nothing is left
+    draft.write_text(json.dumps(asdict(job)), encoding="utf-8")
+    draft.replace(claim / JOB)
     heard: dict[str, Any] = {"step": 0}
     lines, beats, asked_at = _Lines(claim / PROGRESS, from_now=True), 0, None
-    with (claim / LOG).open("ab") as log:
+    with open(os.open(claim / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
         trainer = subprocess.Popen(
-            launcher.command(claim), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            launcher.command(claim),
+            env={name: value for name, value in os.environ.items() if _PASSED_ON.fullmatch(name)},
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             while trainer.poll() is None:

@@ -67,8 +67,9 @@ def _train(job: Job, claim: Path) -> Result:
         raise Unfit("device", "this node has no GPU that torch can use; ATRA_ALLOW_CPU_TRAINING=1 trains on its CPU")
     set_seed(recipe.seed)
     tokenizer: Any = AutoTokenizer.from_pretrained(recipe.base, trust_remote_code=False)
+    whole = cpu or recipe.method == "full"  # steps of 2e-5 are lost on weights of 16 bits; adapters have 32 anyway
     model = AutoModelForCausalLM.from_pretrained(
-        recipe.base, trust_remote_code=False, use_safetensors=True, dtype=torch.float32 if cpu else "auto"
+        recipe.base, trust_remote_code=False, use_safetensors=True, dtype=torch.float32 if whole else "auto"
     )
     _pad(tokenizer, model, recipe)
     rows, left_out = _fitting(_rows(Path(job.rows), recipe), tokenizer, model, recipe)

@@ -235,6 +235,7 @@ class BrainStore:
     def settle(self, evaluation: str, verdict: Verdict, contaminated: int, calibration: Calibration) -> None:
         """Keep what an evaluation came to, once, and with its brain how sure it can be.
 
+        Items that it had learned from say nothing of that: then what was known of it before stays.
         A candidate that was not good enough is refused, and one that was is a candidate again; what serves or served
         stays what it is.
         """
@@ -245,7 +246,8 @@ class BrainStore:
         with transaction(self._engine) as db:
             if (of := db.execute(these.values(judged)).scalar_one_or_none()) is None:
                 return
-            db.execute(update(brains).where(_b.id == of).values(calibration=to_json(calibration)))
+            if not contaminated:
+                db.execute(update(brains).where(_b.id == of).values(calibration=to_json(calibration)))
             new = update(brains).where(_b.id == of, _b.state.in_(("candidate", "refused")), _b.served_at.is_(None))
             db.execute(new.values(state=state, why=why))
 

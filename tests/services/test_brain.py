@@ -151,6 +151,22 @@ def test_a_model_that_is_better_serves_and_answers(wired: Wiring, tmp_path: Path
     assert wired.brains.uses(brain.id, 10) == ["answered"]
 
 
+def test_the_newest_word_of_the_gate_counts(wired: Wiring, pair: tuple[Brain, Path], tmp_path: Path) -> None:
+    """What passed once and was refused since, on sets that hold more, does not serve."""
+    brain, _ = pair
+    more = tmp_path / "talk.jsonl"
+    rows = [{"question": f"Say it {n} times", "answer": "7", "kind": "regression"} for n in range(ITEMS)]
+    more.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with WireServer(says()) as server:
+        served = served_by(wired, server)
+        assert evaluate(served, brain)[1].outcome == "better"
+        sets = served.settings.brain.model_copy(update={"evaluation": (*served.settings.brain.evaluation, more)})
+        wider = use(served.settings.model_copy(update={"brain": sets}))
+        assert evaluate(wider, brain)[1].outcome == "not_better"
+        assert "has not passed" in promote(wider, brain.id)
+        assert wider.brains.serving() == ""
+
+
 def test_an_equal_model_does_not_serve(wired: Wiring, pair: tuple[Brain, Path]) -> None:
     """The gate's word is kept, promotion refuses and says why; a reason overrides it, and is kept."""
     brain, _ = pair

@@ -118,13 +118,18 @@ def test_an_expected_answer_is_compared_without_signs_and_capitals():
 
 
 def test_what_most_answers_say_alike_is_right():
-    """Three voices are needed, and more than half of them; a long answer has no voice."""
+    """Three voices are needed, and more than half of them; a long answer has no voice, and saying it again is none."""
 
-    def said(answer: str, question: str = "Who?") -> Trace:
-        return replace(GOOD, prompt=question, answer=answer)
+    def said(answer: str, question: str = "Who?", model: str = "") -> Trace:
+        return replace(
+            GOOD, prompt=question, answer=answer, origin=replace(GOOD.origin, model=model or GOOD.origin.model)
+        )
 
     agreement = Agreement(
-        [said("Cart"), said("the cart"), said("cart!"), said("cart"), said("A", "Two?"), said("A", "Two?")]
+        [
+            *(said("Cart", model="a"), said("the cart", model="b"), said("cart!", model="b"), said("cart", model="c")),
+            *(said("A", "Two?", "a"), said("A", "Two?", "b"), said("A", "Two?", "b"), said("A!", "Two?", "a")),
+        ]
     )
 
     assert agreement.right(said("cart")) is True

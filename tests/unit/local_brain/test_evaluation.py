@@ -63,6 +63,17 @@ def test_what_is_no_set_is_refused_in_a_sentence(tmp_path: Path, text: str, why:
         sets_of([file])
 
 
+def test_no_regression_set_takes_the_name_of_another_set(tmp_path: Path):
+    """It would be judged with the other one, and nothing would be said of what got worse."""
+    (tmp_path / "more").mkdir()
+    sums, talk = write(tmp_path / "sums.jsonl", SUMS), write(tmp_path / "talk.jsonl", TALK)
+    for taken in ("target", "talk"):
+        other = write(tmp_path / "more" / f"{taken}.jsonl", [{**TALK[0], "question": "bye"}])
+        with pytest.raises(BadInput, match=f"named {taken}, as another set is"):
+            sets_of([sums, talk, other])
+    assert len(sets_of([sums, talk, write(tmp_path / "more" / "sums.jsonl", [{**SUMS[0], "question": "2 + 2"}])])) == 2
+
+
 def test_a_file_of_another_kind_is_refused(tmp_path: Path):
     """Curation would read its lines as questions, and hold none of them out."""
     for file, why in ((write(tmp_path / "set.txt", SUMS), "no file of JSON lines"), (tmp_path / "no.jsonl", "be read")):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from atra.local_brain.health import Bounds, Outcome, breach
+from atra.llm.records import Reply
+from atra.local_brain.health import Bounds, Outcome, breach, use_of
 
 BOUNDS = Bounds(window=20, least=10, most=0.3)
 
@@ -31,3 +32,11 @@ def test_it_says_what_is_wrong():
     told = breach(["error"] * 5 + ["truncated"] * 3 + ["answered"] * 12, BOUNDS)
 
     assert told == "of its last 20 questions 8 went ill (5 error, 3 truncated); 30% are borne"
+
+
+@pytest.mark.parametrize(
+    ("mean", "outcome"), [(-0.1, "answered"), (-0.9, "unsure"), (float("nan"), "unsure"), (None, "unsure")]
+)
+def test_a_sureness_that_is_no_number_is_none(mean: float | None, outcome: Outcome):
+    """Nothing is given of which nobody knows how sure it is."""
+    assert use_of(Reply("7", finish="stop", mean_logprob=mean), 0.1, -0.5, 9.0).outcome == outcome

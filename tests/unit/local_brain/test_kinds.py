@@ -55,3 +55,17 @@ def test_a_large_set_is_kept_small():
     assert kind.least == 0.5
     assert kind.holds("why zzz?")
     assert not kind.holds("how zzz?")
+
+
+def test_writing_without_spaces_has_words_too():
+    """Every character is one; a question that shares none of them is of another kind."""
+    kind = kind_of(["地球有多大?", "月球有多大?", "太阳有多大?", "火星有多大?"])
+
+    assert kind.least > 0
+    assert kind.holds("木星有多大?")
+    assert not kind.holds("What dose of this should I take?")
+
+
+def test_a_question_that_shares_nothing_is_of_no_kind():
+    """Also where the questions known share nothing with one another."""
+    assert not kind_of(["one", "two", "three"]).holds("four")
