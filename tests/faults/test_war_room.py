@@ -145,7 +145,7 @@ def test_nobody_waits_for_the_lease_of_a_seat_that_was_killed(around: Around):
     patient = around.settings.model_copy(update={"lease_s": 600, "sweep_s": 300, "patience_s": 600, "max_attempts": 5})
     around.settings, around.wired, around.app = patient, use(patient), make_app(patient)
     with workers(patient, around.folder, {"history": "die"}) as marks:
-        run = around.ended(around.open(600))
+        run = around.ended(around.open(600), within_s=patient.lease_s / 2)
 
     assert (run.outcome, around.wired.rooms.decision(run.id).tally.counted) == ("decided", 4)
     assert len([mark for mark in marks.iterdir() if mark.name.startswith("history")]) == 2
