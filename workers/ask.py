@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from atra.core.errors import AtraError, BudgetSpent, MissingPart, ModelRejected, ModelUnavailable
+from atra.core.errors import AtraError, BadInput, BudgetSpent, MissingPart, ModelRejected, ModelUnavailable
 from atra.core.records import from_json, to_json
 from atra.core.runs import Ending
 from atra.llm.chat import ChatModel
@@ -191,7 +191,12 @@ class _Path:
             model = self._wired.brain_model(Path(brain.path), run_id=run_id, purpose="ask", stop=self._work.over)
             begun = time.monotonic()
             reply = model.reply(request, attempts=1)
-        except (BudgetSpent, ModelRejected, MissingPart) as error:  # none of these says anything of its health
+        except (
+            BudgetSpent,
+            ModelRejected,
+            MissingPart,
+            BadInput,
+        ) as error:  # none of these says anything of its health
             self._pass("local", str(error))
             return None
         except ModelUnavailable as error:
@@ -265,17 +270,18 @@ class _Path:
         self._cost_usd += sum(reply.cost_usd or 0.0 for reply in replies)
         if isinstance(said, str):
             return said
-        keep_answer(
-            self._wired,
-            by=configured(self._wired, model.name),
-            question=self.question,
-            answer=said.answer,
-            request=request,
-            reply=replies[-1],
-            steps=said.steps,
-            tenant=self._asked.tenant,
-            run_id=self._work.run.id,
-        )
+        if not self._asked.context:  # it says what stands in files that were given for this question alone
+            keep_answer(
+                self._wired,
+                by=configured(self._wired, model.name),
+                question=self.question,
+                answer=said.answer,
+                request=request,
+                reply=replies[-1],
+                steps=said.steps,
+                tenant=self._asked.tenant,
+                run_id=self._work.run.id,
+            )
         used = [passages[number - 1] for number in said.sources]
         steps = tuple(map(self._wired.redactor.text, said.steps))
         made = _Made("cloud", model.name, self._citations(used), steps)

@@ -195,6 +195,8 @@ def promote(wired: Wiring, brain_id: str, *, override: str = "") -> str:
 def roll_back(wired: Wiring, why: str, brain_id: str = "") -> tuple[str, str] | None:
     """Take the brain that serves out of service, and what it said out of the cache.
 
+    The last one before it that may be used serves again; one whose files are not whole here is passed over.
+
     Args:
         brain_id: which one is meant; the one that serves unless said.
 
@@ -202,7 +204,12 @@ def roll_back(wired: Wiring, why: str, brain_id: str = "") -> tuple[str, str] | 
         The ids of the one that went and of the one that serves now, which may be empty; None where none serves.
     """
     gone = brain_id or wired.brains.serving()
-    now = wired.brains.roll_back(gone, why)
+    lost = set[str]()
+    for before in wired.brains.retired():
+        if versions.is_whole(Path(before.path)):
+            break
+        lost.add(before.id)
+    now = wired.brains.roll_back(gone, why, lost=lost)
     if now is None:
         return None
     follow(wired)
@@ -213,7 +220,8 @@ def roll_back(wired: Wiring, why: str, brain_id: str = "") -> tuple[str, str] | 
 def follow(wired: Wiring) -> bool:
     """Let the link on the disk name the brain that serves, and the cache hold no answer of one that was taken out.
 
-    A process may die between the database and these two; whoever comes next does this.
+    A process may die between the database and these two; whoever comes next does this. Where the brain's files are not
+    whole on this machine, the link names none: another machine may have them.
 
     Returns:
         Whether the link named another one before.
@@ -223,11 +231,15 @@ def follow(wired: Wiring) -> bool:
     wired.cache_store.invalidate("the brain was taken out of service", (), None, (), gone)
     if versions.serving(root) == serving:
         return False
-    if serving:
-        versions.serve(root, serving)
-    else:
-        versions.serve_none(root)
-    return True
+    try:
+        if serving:
+            versions.serve(root, serving)
+            return True
+    except BadInput:
+        log.error("the brain that serves is not whole here", brain=serving[:12], folder=str(root))
+    linked = versions.serving(root)
+    versions.serve_none(root)
+    return bool(linked)
 
 
 def look_after(wired: Wiring) -> str:
@@ -243,7 +255,10 @@ def look_after(wired: Wiring) -> str:
             why = ill
         if why and roll_back(wired, why, serving):
             return f"brain {serving[:12]} was taken out of service: {why}"
-    return "the link was mended" if follow(wired) else ""
+    mended = follow(wired)
+    if versions.serving(wired.brain_folder) != wired.brains.serving():
+        return f"brain {wired.brains.serving()[:12]} is not whole here: `atra brain rollback`, or bring its files back"
+    return "the link was mended" if mended else ""
 
 
 @app.task(base=AtraTask, name="brain.watch", soft_time_limit=100, time_limit=120, ignore_result=True)

@@ -141,9 +141,10 @@ class LocalModel:
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.model, **given)
             weights: Any = AutoModelForCausalLM.from_pretrained(self.model, dtype="auto", use_safetensors=True, **given)
-        except Exception as error:  # whatever parser the broken file met first
+            weights = weights.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        except Exception as error:  # whatever parser the broken file met first, or a memory that is full
             raise MissingPart(f"a model in {self.model}: {' '.join(str(error).split())[:300]}") from error
-        return tokenizer, weights.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        return tokenizer, weights
 
 
 def _see_that_it_is_one(folder: Path) -> None:

@@ -47,6 +47,11 @@ class EvaluationSet:
         """The sha256 of the kind and of all items' ids."""
         return sha256("\n".join([self.kind, *sorted(item.id for item in self.items)]).encode()).hexdigest()
 
+    @property
+    def questions(self) -> list[str]:
+        """Digests of the questions, in order; capitals and spaces make no other question."""
+        return sorted({sha256(_plain(item.question).encode()).hexdigest()[:32] for item in self.items})
+
 
 @dataclass(frozen=True)
 class Said:

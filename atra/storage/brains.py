@@ -4,13 +4,13 @@ This is the truth; the link on the disk follows it. Whoever takes the place of a
 first, nothing changes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from atra.core.errors import BadInput
@@ -32,7 +32,7 @@ from atra.storage.tables import (
     data_set_rows,
     data_sets,
     runs,
-    traces,
+    trace_runs,
 )
 
 State = Literal["candidate", "serving", "retired", "refused"]
@@ -72,7 +72,8 @@ class Evaluation:
 
     Args:
         against: the id of a brain, the folder of a base model, or empty for nothing.
-        target: the hash of what it is to be better at; `tries` are the evaluations on it that were opened before.
+        target: the hash of what it is to be better at.
+        tries: the evaluations that were opened before on a target that shares a question with this one.
         verdict: None until it is judged.
     """
 
@@ -160,8 +161,16 @@ class BrainStore:
                 _change(db, id, replacing, "override" if override else "promotion", why, left="retired")
         return True
 
-    def roll_back(self, id: str, why: str) -> str | None:
+    def retired(self) -> list[Brain]:
+        """Return the brains that served before and may again, the last one first."""
+        with transaction(self._engine) as db:
+            return _retired(db)
+
+    def roll_back(self, id: str, why: str, *, lost: Collection[str] = ()) -> str | None:
         """Take this brain out of service for good, and put the one before it back; None where it does not serve.
+
+        Args:
+            lost: the ids of those that cannot be used, though they may.
 
         Returns:
             The id of the brain that serves now: of those that served before, the last that may still be used. Empty
@@ -171,10 +180,9 @@ class BrainStore:
             _hold(db)
             if not id or _serving(db) != id:
                 return None
-            usable = [one for one in _all(db) if one.state == "retired" and one.served_at and not one.withdrawn]
-            before = max(usable, key=lambda one: one.served_at or one.added_at, default=None)
-            _change(db, before.id if before else "", id, "rollback", why, left="refused")
-        return before.id if before else ""
+            before = next((one.id for one in _retired(db) if one.id not in lost), "")
+            _change(db, before, id, "rollback", why, left="refused")
+        return before
 
     def ancestry(self, id: str) -> list[Brain]:
         """Return the brain and those it was trained from, as far as they are known."""
@@ -191,17 +199,20 @@ class BrainStore:
     def open_evaluation(self, id: str, against: str, sets: Sequence[EvaluationSet]) -> Evaluation:
         """Note that this brain is to be compared on these sets, and return that; the same again is the same one.
 
-        It counts as a try on its target from now on, judged or not: nobody looks twice for the price of one.
+        It counts as a try on its target from now on, judged or not: nobody looks twice for the price of one. A target
+        is looked at again where one of its questions is: an item that is changed, added or left out makes no fresh one.
         """
         told = [{"name": one.name, "kind": one.kind, "hash": one.hash, "items": len(one.items)} for one in sets]
-        target = next(one.hash for one in sets if one.kind == "target")
+        target = next(one for one in sets if one.kind == "target")
         key = sha256(storable_json([id, against, sorted(one.hash for one in sets)]).encode()).hexdigest()
-        row = {"id": key, "brain_id": id, "against": against, "target": target, "sets": told}
+        row = {"id": key, "brain_id": id, "against": against, "target": target.hash, "sets": told}
+        questions = target.questions
+        looked_at = or_(_e.target == target.hash, _e.questions.overlap(questions))
         with transaction(self._engine) as db:
             _hold(db)
             if db.execute(select(_e.id).where(_e.id == key)).one_or_none() is None:
-                tries = db.execute(select(func.count()).where(_e.target == target)).scalar_one()
-                db.execute(insert(brain_evaluations).values(**row, tries=tries))
+                tries = db.execute(select(func.count()).where(looked_at)).scalar_one()
+                db.execute(insert(brain_evaluations).values(**row, questions=questions, tries=tries))
         return self.evaluation(key)
 
     def evaluation(self, id: str) -> Evaluation:
@@ -258,7 +269,7 @@ class BrainStore:
 
     def unlearned_repairs(self, id: str, days: int) -> list[str]:
         """Return the repairs of the last days that were proved and that this brain did not learn from, newest first."""
-        held = select(traces.c.run_id).join(data_set_rows, data_set_rows.c.trace_id == traces.c.id)
+        held = select(trace_runs.c.run_id).join(data_set_rows, data_set_rows.c.trace_id == trace_runs.c.trace_id)
         learned = held.where(data_set_rows.c.data_set_id.in_([one.lineage.data_set for one in self.ancestry(id)]))
         fixed = runs.c.kind == "self_repair", runs.c.outcome == "fixed", runs.c.ended_at > _now - timedelta(days=days)
         query = select(runs.c.id).where(*fixed, runs.c.id.not_in(learned)).order_by(runs.c.ended_at.desc(), runs.c.id)
@@ -304,6 +315,12 @@ def _all(db: Connection) -> list[Brain]:
     joined = brains.outerjoin(data_sets, and_(data_sets.c.id == _b.data_set, data_sets.c.withdrawn_at.is_not(None)))
     query = select(brains, withdrawn).select_from(joined).order_by(_b.added_at.desc(), _b.id)
     return _with_ancestors([_brain(row) for row in db.execute(query)])
+
+
+def _retired(db: Connection) -> list[Brain]:
+    """Return the brains that served before and may again, the last one first."""
+    usable = [one for one in _all(db) if one.state == "retired" and one.served_at and not one.withdrawn]
+    return sorted(usable, key=lambda one: one.served_at or one.added_at, reverse=True)
 
 
 def _serving(db: Connection) -> str:

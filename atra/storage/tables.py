@@ -373,7 +373,7 @@ traces = Table(  # what may be learned from, if it may: rows are added and at mo
     Column("cost_usd", Float, nullable=False),
     Column("tenant", Text, nullable=False),
     Column("source", Text, nullable=False),
-    Column("run_id", Text, nullable=False),  # empty where no run left it
+    Column("run_id", Text, nullable=False),  # the first that left it; empty where no run did
     Column("proof", Text, nullable=False),
     Column("allowed", Boolean, nullable=False),  # as it stood when the trace was kept
     Column("why", Text, nullable=False),
@@ -384,7 +384,14 @@ traces = Table(  # what may be learned from, if it may: rows are added and at mo
     CheckConstraint("kind IN ('raw', 'summary', 'rationale', 'tool_log', 'human', 'none')", name="kind"),
     CheckConstraint("source IN ('ask', 'repair', 'war_room', 'human')", name="source"),
     Index("ix_traces_provider_model", "provider", "model"),
-    Index("ix_traces_run_id", "run_id"),
+)
+
+trace_runs = Table(  # every run that left a trace: the same words may come of several
+    "trace_runs",
+    metadata,
+    Column("trace_id", Text, ForeignKey("traces.id"), primary_key=True),
+    Column("run_id", Text, primary_key=True),
+    Index("ix_trace_runs_run_id", "run_id"),
 )
 
 training_rules = Table(  # what people decided about learning from traces; the newest that matches counts
@@ -450,9 +457,10 @@ brain_evaluations = Table(  # a candidate against what served then, on pinned se
     Column("id", Text, primary_key=True),  # a digest of the next three and of all sets
     Column("brain_id", Text, ForeignKey("brains.id"), nullable=False),
     Column("against", Text, nullable=False),  # a brain's id, the name of a base, or empty for nothing
-    Column("target", Text, nullable=False),  # the hash of the items it is to be better at: tries are counted by it
+    Column("target", Text, nullable=False),  # the hash of the items it is to be better at
+    Column("questions", ARRAY(Text), nullable=False, server_default=text("'{}'")),  # of the target, as digests
     Column("sets", JSONB, nullable=False),
-    Column("tries", Integer, nullable=False),  # on the same target before this one
+    Column("tries", Integer, nullable=False),  # before this one, on a target that shares a question with this one
     Column("contaminated", Integer),
     Column("verdict", JSONB),
     Column("opened_at", DateTime(timezone=True), nullable=False, server_default=_now),
@@ -460,6 +468,7 @@ brain_evaluations = Table(  # a candidate against what served then, on pinned se
     CheckConstraint("(verdict IS NULL) = (judged_at IS NULL)", name="judged"),
     Index("ix_brain_evaluations_brain_id", "brain_id"),
     Index("ix_brain_evaluations_target", "target"),
+    Index("ix_brain_evaluations_questions", "questions", postgresql_using="gin"),
 )
 
 brain_answers = Table(  # what both said to every item

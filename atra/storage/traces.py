@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Row, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Engine, Row, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from atra.core.records import from_json, to_json
@@ -14,10 +14,11 @@ from atra.distillation.traces import Origin, Permission, Trace
 from atra.storage.brains import learned_from
 from atra.storage.data_sets import hold_data_sets, withdraw_revoked
 from atra.storage.database import storable, transaction
-from atra.storage.tables import judgements, runs, traces, training_rules
+from atra.storage.tables import judgements, runs, trace_runs, traces, training_rules
 
 _BATCH = 1000
 _now = func.clock_timestamp()
+_left = trace_runs.c
 _ORIGIN = tuple(field.name for field in fields(Origin))
 
 
@@ -41,13 +42,21 @@ class TraceStore:
         self._engine = engine
 
     def keep(self, *given: Trace) -> int:
-        """Keep traces; return how many were new. One that is there already stays as it is, revoked or not."""
-        rows = {trace.id: _row(trace) for trace in map(_storable, given)}
+        """Keep traces; return how many were new. One that is there already stays as it is, revoked or not.
+
+        Another run that left the same words is noted with it: it can be revoked by either.
+        """
+        known = [_storable(trace) for trace in given]
+        rows = {trace.id: _row(trace) for trace in reversed(known)}
         if not rows:
             return 0
         put = insert(traces).values([rows[key] for key in sorted(rows)]).on_conflict_do_nothing()
+        left = sorted({(trace.id, trace.origin.run_id) for trace in known if trace.origin.run_id})
         with transaction(self._engine) as db:
-            return len(db.execute(put.returning(traces.c.id)).all())
+            count = len(db.execute(put.returning(traces.c.id)).all())
+            if left:
+                db.execute(insert(trace_runs).values(left).on_conflict_do_nothing())
+            return count
 
     def get(self, trace_id: str) -> Trace | None:
         """Return a trace by its id."""
@@ -57,7 +66,7 @@ class TraceStore:
 
     def of_run(self, run_id: str) -> list[Trace]:
         """Return the traces that a run left, oldest first."""
-        query = select(traces).where(traces.c.run_id == run_id).order_by(traces.c.created_at, traces.c.id)
+        query = select(traces).where(_left_by(run_id)).order_by(traces.c.created_at, traces.c.id)
         with transaction(self._engine) as db:
             return [_trace(row) for row in db.execute(query)]
 
@@ -95,8 +104,11 @@ class TraceStore:
             ids: these, of those that all other arguments say together. Without any argument, none.
             model: may hold `*` for any letters.
         """
-        wanted = [traces.c.id.in_(ids)] if ids else []
-        wanted += [column == value for column, value in _given(provider, tenant, run_id)]
+        wanted: list[ColumnElement[bool]] = [traces.c.id.in_(ids)] if ids else []
+        for column, value in ((traces.c.provider, provider), (traces.c.tenant, tenant)):
+            wanted += [column == value] if value is not None else []
+        if run_id is not None:
+            wanted.append(_left_by(run_id))
         if model is not None:
             wanted.append(traces.c.model.like(_pattern(model), escape="\\"))
         if not wanted:
@@ -125,7 +137,7 @@ class TraceStore:
 
     def unlearned(self, kind: str, outcome: str, source: str, days: int) -> Iterator[str]:
         """Yield the ids of runs that ended so in the last days and left no trace of this source yet, oldest first."""
-        has_one = exists().where(traces.c.run_id == runs.c.id, traces.c.source == source)
+        has_one = exists().where(_left.run_id == runs.c.id, _left.trace_id == traces.c.id, traces.c.source == source)
         ended = runs.c.kind == kind, runs.c.outcome == outcome, runs.c.ended_at > _now - timedelta(days=days), ~has_one
         last: tuple[Any, str] | None = None
         while True:
@@ -141,10 +153,10 @@ class TraceStore:
 
     def regressed(self) -> list[str]:
         """Return the ids of repairs whose traces count as proved, and whose failure came back although it was in."""
-        watch = exists().where(runs.c.id == func.concat("w", func.substr(traces.c.run_id, 2)), runs.c.kind == "watch")
-        kept = traces.c.source == "repair", traces.c.revoked_at.is_(None), watch
+        watch = exists().where(runs.c.id == func.concat("w", func.substr(_left.run_id, 2)), runs.c.kind == "watch")
+        kept = _left.trace_id == traces.c.id, traces.c.source == "repair", traces.c.revoked_at.is_(None), watch
         with transaction(self._engine) as db:
-            return list(db.execute(select(traces.c.run_id).where(*kept).distinct()).scalars())
+            return list(db.execute(select(_left.run_id).where(*kept).distinct()).scalars())
 
     def right_experts(self, run_id: str) -> set[str]:
         """Return the seats of a room that were right, as a verified repair judged them later."""
@@ -160,9 +172,8 @@ class TraceStore:
             return [tuple(row) for row in db.execute(query)]
 
 
-def _given(provider: str | None, tenant: str | None, run_id: str | None) -> list[tuple[Any, str]]:
-    pairs = ((traces.c.provider, provider), (traces.c.tenant, tenant), (traces.c.run_id, run_id))
-    return [(column, value) for column, value in pairs if value is not None]
+def _left_by(run_id: str) -> ColumnElement[bool]:
+    return traces.c.id.in_(select(_left.trace_id).where(_left.run_id == run_id))
 
 
 def _pattern(model: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -238,7 +239,7 @@ def test_sets_that_were_changed_are_other_sets(wired: Wiring, pair: tuple[Brain,
         with pytest.raises(BadInput, match="were changed"):
             run_step("compare", run.id, 0, compare)
         assert (served.runs.get(run.id).outcome, server.requests) == ("error", [])
-        assert evaluate(served, pair[0])[0].tries == 0
+        assert evaluate(served, pair[0])[0].tries == 1
 
 
 def test_items_that_it_learned_from_are_counted(wired: Wiring, tmp_path: Path) -> None:
@@ -319,6 +320,15 @@ def test_what_is_not_sure_or_not_well_is_passed_on_and_counted(
     assert wired.brains.uses(brain.id, 5) == [outcome]
 
 
+def test_a_brain_that_cannot_be_opened_is_passed_over_and_not_counted(serving: Any) -> None:
+    """A server without an address says nothing of the brain."""
+    wired, brain, _ = serving
+    nowhere = wired.settings.brain.model_copy(update={"server": "vllm", "base_url": None})
+    asked = ask(use(wired.settings.model_copy(update={"brain": nowhere})))
+    assert any("local: " in one and "needs its base_url" in one for one in asked.passed)
+    assert wired.brains.uses(brain.id, 5) == []
+
+
 def test_a_brain_that_is_ill_is_taken_out_with_its_answers(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By beat, from what it did; a brain that is well is left alone."""
     wired, brain, server = serving
@@ -385,6 +395,24 @@ def test_a_process_that_dies_between_database_and_link_leaves_no_doubt(
     assert not follow(wired)
     assert roll_back(wired, "no longer wanted") == (brain.id, "")
     assert roll_back(wired, "no longer wanted") is None
+
+
+def test_a_brain_whose_files_are_gone_takes_nobodys_place(
+    wired: Wiring, pair: tuple[Brain, Path], tmp_path: Path
+) -> None:
+    """The one before it does; where the one that serves is not whole here, nobody is in the way of whoever looks."""
+    base = Path(pair[0].lineage.base)
+    older, newer, newest = pair[0], *(candidate(wired, model_folder(tmp_path, name), base) for name in ("two", "three"))
+    for one in (older, newer, newest):
+        assert promote(wired, one.id, override="in turn") == ""
+    shutil.rmtree(newer.path)
+    assert roll_back(wired, "it is slow") == (newest.id, older.id)
+
+    (Path(older.path) / "model.safetensors").write_bytes(b"torn")
+    versions.serve_none(wired.brain_folder)
+    assert f"brain {older.id[:12]} is not whole here" in look_after(wired)
+    assert (wired.brains.serving(), versions.serving(wired.brain_folder)) == (older.id, "")
+    assert roll_back(wired, "its files are torn") == (older.id, "")
 
 
 def test_repairs_look_first_where_the_brain_would_once_that_was_measured(

@@ -114,14 +114,17 @@ def test_what_learned_from_a_revoked_trace_may_not_serve(wired: Wiring) -> None:
 
 
 def test_an_evaluation_is_one_however_often_it_is_begun(brains: BrainStore) -> None:
-    """It counts as a try on its target once; others on the same target count on."""
+    """It counts as a try on its target once; others count on where they ask one of its questions, whatever else."""
     for name in "ab":
         brains.add(version(name))
     first = brains.open_evaluation("a" * 64, "", [TARGET, OTHER])
     assert brains.open_evaluation("a" * 64, "", [OTHER, TARGET]) == first
     assert (first.tries, first.verdict, first.target) == (0, None, TARGET.hash)
     assert brains.open_evaluation("b" * 64, "", [TARGET]).tries == 1
-    assert brains.open_evaluation("b" * 64, "", [replace(TARGET, items=TARGET.items[:1])]).tries == 0
+    assert brains.open_evaluation("b" * 64, "", [replace(TARGET, items=TARGET.items[:1])]).tries == 2
+    grown = (Item("d", " 1 +  1", "two"), Item("e", "5 + 5", "10"))
+    assert brains.open_evaluation("b" * 64, "", [replace(TARGET, items=grown)]).tries == 3
+    assert brains.open_evaluation("b" * 64, "", [replace(TARGET, items=(Item("f", "6 + 6", "12"),))]).tries == 0
 
 
 def test_what_was_said_is_kept_once_and_judged_once(brains: BrainStore) -> None:

@@ -75,6 +75,18 @@ def test_what_is_revoked_is_read_no_more_and_not_kept_again(traces: TraceStore):
     assert traces.revoke("nothing was named") == Revoked()
 
 
+def test_words_that_several_runs_left_are_revoked_by_any_of_them(traces: TraceStore):
+    """They are one trace; a run that left it is not looked at again, and its fix that did not hold takes it back."""
+    second, third = (replace(TRACE, origin=replace(ORIGIN, run_id=run_id)) for run_id in ("q2", "q3"))
+    assert traces.keep(TRACE, second) == 1
+    assert traces.keep(third) == 0
+
+    assert [traces.of_run(run_id) for run_id in ("q1", "q2", "q3")] == [list(traces.all())] * 3
+    assert traces.revoke("its answer was wrong", run_id="q3", tenant="nobody") == Revoked()
+    assert traces.revoke("its answer was wrong", run_id="q3") == Revoked(1)
+    assert list(traces.all()) == []
+
+
 def test_decisions_are_kept_newest_first(wired: Wiring):
     """And count before the settings, which count before what ATRA is shipped with."""
     allow, deny = (Rule("openai", "gpt-*", "2026", yes, "a reason of ours") for yes in (True, False))

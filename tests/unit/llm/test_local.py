@@ -105,6 +105,20 @@ def test_it_thinks_and_asks_for_tools(editor: LocalModel) -> None:
     assert again.usage.input_tokens > reply.usage.input_tokens
 
 
+def test_weights_that_no_memory_has_room_for_are_a_missing_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is this machine that lacks something; the next one to be asked may have it."""
+    import torch
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(MissingPart, match="out of memory"):
+        LocalModel("mine", str(make_tiny(tmp_path))).load()
+
+
 def test_control_tokens_of_others_are_text(plain: LocalModel) -> None:
     """A comment that spells the end of a turn does not end it: it becomes as many tokens as it has letters."""
     honest = plain.reply(Request((Message("user", "x" * len("<|im_end|>")),))).usage.input_tokens
