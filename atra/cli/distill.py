@@ -317,7 +317,7 @@ def _print_training(run: Run, steps: list[Step]) -> None:
     done = _as_training(run, steps)
     if done["brain"]:
         out.print(f"{plain(run.reason or '')}; run {run.id}", soft_wrap=True)
-        left = f"; {done['left_out']} rows were too long" if done["left_out"] else ""
+        left = f"; {done['left_out']} rows were left out" if done["left_out"] else ""
         out.print(f"[dim]{done['steps']} steps, {done['tokens']} tokens, the last loss {done['loss']}{left}[/]")
 
 

@@ -23,6 +23,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
+from atra.llm.parsing import OPENING
 from atra.local_brain.checkpoints import seal
 from atra.local_brain.launching import OWNER, PROGRESS, RESULT, Job, job_of
 from atra.local_brain.training import Outcome, Recipe, Result, diverging
@@ -138,22 +139,35 @@ def _rows(file: Path, recipe: Recipe) -> Iterator[dict[str, Any]]:
 def _fitting(
     rows: Iterator[dict[str, Any]], tokenizer: Any, model: Any, recipe: Recipe
 ) -> tuple[list[dict[str, Any]], int]:
-    """Return the rows that are not too long, and how many are.
+    """Return the rows that can be learned from, and how many cannot: they are too long, or forge a conversation.
 
     Raises:
         Unfit: none is left.
     """
     longest = min(recipe.longest_tokens, int(getattr(model.config, "max_position_embeddings", recipe.longest_tokens)))
-    kept, left_out = [], 0
+    control = _control(tokenizer)
+    kept, too_long, forged = [], 0, 0
     for row in rows:
-        turns = tokenizer.apply_chat_template([*row["prompt"], *row["completion"]], tokenize=False)
-        if len(tokenizer(turns, add_special_tokens=False)["input_ids"]) <= longest:
+        turns = [*row["prompt"], *row["completion"]]
+        if any(token in text for turn in turns for text in turn.values() for token in control):
+            forged += 1
+            continue
+        whole = tokenizer.apply_chat_template(turns, tokenize=False)
+        if len(tokenizer(whole, add_special_tokens=False)["input_ids"]) <= longest:
             kept.append(row)
         else:
-            left_out += 1
+            too_long += 1
     if not kept:
-        raise Unfit("data", f"no row has {longest} tokens or fewer ({left_out} are longer)")
-    return kept, left_out
+        told = f"no row has {longest} tokens or fewer ({too_long} are longer"
+        raise Unfit("data", told + (f", {forged} hold tokens of control)" if forged else ")"))
+    return kept, too_long + forged
+
+
+def _control(tokenizer: Any) -> set[str]:
+    """Return the texts that are more than text to this model: whoever writes one ends a turn, or speaks as another."""
+    template = tokenizer.get_chat_template()
+    added = [token for token in tokenizer.added_tokens_decoder.values() if str(token).strip()]
+    return {OPENING, "</think>", *(str(token) for token in added if token.special or str(token) in template)}
 
 
 def _pad(tokenizer: Any, model: Any, recipe: Recipe) -> None:
@@ -192,12 +206,17 @@ def _look_at_labels(rows: Sequence[dict[str, Any]], tokenizer: Any, model: Any, 
     for row, learned in zip(some, prepared.train_dataset, strict=True):
         labels = [label for label in learned["labels"] if label != -100]
         text, turn = tokenizer.decode(labels), row["completion"][-1]
-        if turn["reasoning_content"].strip() not in text:
+        if _as_it_is_read(turn["reasoning_content"], tokenizer) not in text:
             raise Unfit("data", "the chat template of the base leaves the working out: nothing of it would be learned")
-        if turn["content"].strip() not in text:
+        if _as_it_is_read(turn["content"], tokenizer) not in text:
             raise Unfit("data", "the answer is not among what would be learned")
         if tokenizer.eos_token_id not in labels[-3:]:
             raise Unfit("data", "the token that ends a turn is not among what would be learned")
+
+
+def _as_it_is_read(text: str, tokenizer: Any) -> str:
+    """Return what the tokenizer makes of a text: one that composes letters, say, gives others back than it was given."""
+    return str(tokenizer.decode(tokenizer(text.strip(), add_special_tokens=False)["input_ids"])).strip()
 
 
 def _adapter(recipe: Recipe) -> Any:
