@@ -215,7 +215,7 @@ def _look_at_labels(rows: Sequence[dict[str, Any]], tokenizer: Any, model: Any, 
 
 
 def _as_it_is_read(text: str, tokenizer: Any) -> str:
-    """Return what the tokenizer makes of a text: one that composes letters, say, gives others back than it was given."""
+    """Return what the tokenizer makes of a text: one that composes letters gives others back than it was given."""
     return str(tokenizer.decode(tokenizer(text.strip(), add_special_tokens=False)["input_ids"])).strip()
 
 
