@@ -474,7 +474,7 @@ class Suite:
         for override in (f"addopts={shlex.join(self._addopts)}", "required_plugins=", f"cache_dir={cache}"):
             arguments += ["-o", override]
         given = self._given
-        if tests:
+        if tests and not any(is_conftest(test) for test in tests):
             files = dict.fromkeys(os.path.join(self.root, test.partition("::")[0]) for test in tests)
             before = ["", *given]
             given = [
@@ -601,6 +601,18 @@ def file_of(test: str) -> str:
     return test.partition("::")[0]
 
 
+def is_conftest(test: str) -> bool:
+    """Tell whether a test stands for a conftest that could not be imported, and so for all tests that need it."""
+    return os.path.basename(test) == "conftest.py"
+
+
+def names_of(test: str) -> set[str]:
+    """Return the names by which a test may be asked for: its own, its file's, and those of conftests above it."""
+    file = file_of(test)
+    folders = ["", *(file[: found.end()] for found in re.finditer("/", file))]
+    return {test, file, *(f"{folder}conftest.py" for folder in folders)}
+
+
 def outcome_of(reports: list[Any]) -> str:
     """Return a test's outcome from pytest's reports on its phases."""
     if not reports:
@@ -622,10 +634,33 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
 
 
+class Conftests:
+    """Tells of a conftest that could not be imported before tests are collected: pytest gives up there."""
+
+    def __init__(self, suite: Suite, broken: list[str]) -> None:
+        self._suite, self._broken = suite, broken
+
+    @pytest.hookimpl(hookwrapper=True)  # type: ignore[untyped-decorator,unused-ignore]
+    def pytest_load_initial_conftests(self) -> Iterator[None]:
+        outcome: Any = yield
+        error: Any = outcome.excinfo[1] if outcome.excinfo else None
+        if type(error).__name__ == "ConftestImportFailure":
+            cause = error.cause if hasattr(error, "cause") else error.excinfo[1]  # as of pytest 8, and before
+            self._broken.append(f"{os.path.relpath(str(error.path), self._suite.root)}: {self._told(cause)}")
+
+    def _told(self, error: BaseException) -> str:
+        places = ((frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__))
+        own = [(code, line) for code, line in places if self._suite.owns(code.co_filename)]
+        lines = [f"{os.path.relpath(code.co_filename)}:{line}: in {code.co_name}" for code, line in own]
+        if isinstance(error, SyntaxError):
+            lines.append(f'  File "{error.filename}", line {error.lineno}')
+        return shorten("\n".join(["", *lines, f"{type(error).__name__}: {error}"]), TEXT_LIMIT)
+
+
 def run_pytest(suite: Suite, tests: list[str], plugin: Plugin) -> int:
     """Collect the tests in this process and hand them to the plugin's loop; return pytest's exit code."""
     suite.enter()
-    return int(pytest.main(suite.arguments(tests), plugins=[plugin]))
+    return int(pytest.main(suite.arguments(tests), plugins=[plugin, Conftests(suite, plugin.broken)]))
 
 
 # ---- a report --------------------------------------------------------------------------------------------------------
@@ -762,9 +797,7 @@ class ReportRun:
         raise Hung("the test took too long")
 
     def _loop(self, session: Any) -> None:
-        items = [
-            item for item in session.items if not self._wanted or self._wanted & {item.nodeid, file_of(item.nodeid)}
-        ]
+        items = [item for item in session.items if not self._wanted or self._wanted & names_of(item.nodeid)]
         self._voice.say({"collected": [item.nodeid for item in items], "broken": self._plugin.broken})
         items = [item for item in items if item.nodeid not in self._done]
         for item, following in zip(items, [*items[1:], None]):  # noqa: B905  # Python 3.9 has no strict
@@ -1720,9 +1753,9 @@ class Bench:
         voice.say({"sentinel": fails, "known": self._machinery.changes()})
 
     def _all_of(self, name: str) -> list[Any]:
-        """Return the test of this name, or all of the file of this name."""
+        """Return the test of this name, or all that stand or fall with the file of this name."""
         found = self._items.get(name)
-        return [found] if found is not None else [item for test, item in self._items.items() if file_of(test) == name]
+        return [found] if found is not None else [item for test, item in self._items.items() if name in names_of(test)]
 
     def _code_of_tests(self) -> list[Any]:
         return [getattr(getattr(item, "obj", None), "__code__", None) for item in self._items.values()]

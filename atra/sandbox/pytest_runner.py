@@ -8,7 +8,7 @@ from typing import Any
 from atra.core.errors import BoxFailed, NoTests, TestsHang, UnknownTest
 from atra.sandbox.conversation import Inside, policy_for, setup_for
 from atra.sandbox.protocol import Sandbox, Stop, never
-from atra.sandbox.reports import Frame, TestReport, TestResult
+from atra.sandbox.reports import Frame, TestReport, TestResult, stands_for
 from atra.sandbox.runner import Project
 from atra.sandbox.workshop import PytestWorkshop
 
@@ -59,9 +59,10 @@ class PytestRunner:
                 raise TestsHang(round(limit_s), "not even their collection did")
             if not report.collected and not stop():
                 report = _explained(report, inside, tests, self._project, gathered)
-        files = {name.partition("::")[0] for name in report.collected}
-        if not report.broken and (missing := set(tests) - {*report.collected, *files}) and gathered.collected_all:
-            raise UnknownTest(min(missing))
+        if not report.broken and gathered.collected_all:
+            for name in sorted(set(tests).difference(report.collected)):
+                if not any(stands_for(name, test) for test in report.collected):
+                    raise UnknownTest(name)
         return report
 
     def workshop(

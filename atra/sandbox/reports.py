@@ -14,11 +14,21 @@ def is_whole_file(test: str) -> bool:
     return test.endswith(".py")
 
 
+def stands_for(name: str, test: str) -> bool:
+    """Tell whether a test is the one of this name, or one that stands or falls with the file of this name.
+
+    That is a file of tests, or a conftest that could not be imported: all below its folder need it.
+    """
+    folder = name.removesuffix("conftest.py")
+    below = folder != name and folder[-1:] in {"", "/"} and test.startswith(folder)
+    return name == test or (is_whole_file(name) and (below or test.startswith(f"{name}::")))
+
+
 def standing(test: str, outcomes: Mapping[str, str]) -> str:
     """Return a test's outcome, or "not run"; a whole file has passed when one of its tests has and all are green."""
     if test in outcomes or not is_whole_file(test):
         return outcomes.get(test, "not run")
-    inner = [outcome for name, outcome in outcomes.items() if name.startswith(f"{test}::")]
+    inner = [outcome for name, outcome in outcomes.items() if stands_for(test, name)]
     return next((outcome for outcome in inner if outcome not in GREEN), "passed" if "passed" in inner else "not run")
 
 

@@ -203,6 +203,30 @@ def test_what_no_patch_mends_is_not_fixed(atra, tmp_path: Path):
     assert git(repository, "branch", "--list", "atra/*") == ""
 
 
+@pytest.mark.parametrize("needs", ["test_table.py", "conftest.py", "tests/unit/conftest.py"])
+def test_code_that_raises_while_it_is_imported_is_repaired(atra, tmp_path: Path, needs: str):
+    """What cannot be collected for it is the failing test: a file, or all tests below the folder of a conftest."""
+    widest = "def widest(names):\n    return len(names[len(names)])\n\n\n"
+    table = f"NAMES = ('a', 'bc', 'def')\n\n\n{widest}MOST = widest(NAMES)\n"
+    test = "def test_most():\n    from table import MOST, widest\n    assert (MOST, widest(['abcd'])) == (3, 4)\n"
+    files = {
+        "table.py": table,
+        "conftest.py": "",
+        "tests/unit/test_more.py": test,
+        "test_other.py": "def test(): pass\n",
+    }
+    files[needs] = f"import table\n\n\n{test if 'test_' in needs else ''}"
+    repository = make_repository(tmp_path / "table", files)
+
+    code, said, complaint = atra("repair", str(repository), "--json", "--test-command", "pytest tests/unit . -q")
+
+    assert code == 0, said + complaint
+    result = json.loads(said)
+    assert (result["files"], result["failing_before"]) == (["table.py"], [needs, *result["failing_before"][1:]])
+    assert result["failing_after"] == []
+    assert set(result["passing_after"]) >= {"test_other.py::test", "tests/unit/test_more.py::test_most"}
+
+
 BAD: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
     "no tests": ({"a.py": "x = 1\n"}, (), "No tests"),
     "syntax error": ({"a.py": "def f(:\n", "test_a.py": "import a\n\n\ndef test_a():\n    pass\n"}, (), "SyntaxError"),
