@@ -30,6 +30,7 @@ from atra.storage.cache import CacheStore
 from atra.storage.data_sets import DataSetStore
 from atra.storage.database import connect
 from atra.storage.events import EventStore
+from atra.storage.experience import ExperienceStore
 from atra.storage.failures import FailureStore
 from atra.storage.ledger import LedgerStore
 from atra.storage.paths import PathStore
@@ -92,6 +93,11 @@ class Wiring:
     def rooms(self) -> RoomStore:
         """Ballots and decisions of war-rooms, and the experts' records."""
         return RoomStore(self.engine)
+
+    @cached_property
+    def experience(self) -> ExperienceStore:
+        """Which templates repaired code here, and what was learned of that."""
+        return ExperienceStore(self.engine)
 
     @cached_property
     def scout(self) -> ScoutStore:

@@ -133,7 +133,7 @@ def propose(work: Work) -> tuple[Area, Ending | None]:
     diagnosis = work.output_of("diagnose", Diagnosis)
     paths = tuple(dict.fromkeys(place.path for place in diagnosis.places))
     shards = sum(step.name == "try" for step in work.wired.runs.steps(work.run.id))
-    area = Area(paths, len(diagnosis.places), shards)
+    area = Area(paths, len(diagnosis.places), shards, work.wired.experience.factors())
     if paths or _models_follow(work):
         return area, None
     return area, Ending("not_fixed", "the failing tests touch no file that a patch may change")
@@ -152,7 +152,7 @@ def try_candidates(work: Work) -> tuple[Search, None]:
     if not area.paths:
         return Search((), 0, 0.0, exhausted=True), None
     with workspace(work) as here:
-        likely = dict.fromkeys(hints.templates, _LIKELY)
+        likely = {**area.learned, **dict.fromkeys(hints.templates, _LIKELY)}  # by template, and by family
         sources = here.sources(area.paths)
         stream = chain(_hinted_patches(hints, here), candidates(sources, diagnosis, hints=likely))
         workshop = here.runner.workshop(

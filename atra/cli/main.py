@@ -23,6 +23,7 @@ from atra.cli import (
     migrate,
     operations,
     precache,
+    refit,
     repair,
     runs,
     scout,
@@ -51,6 +52,7 @@ app = typer.Typer(
 
 for module in (
     repair,
+    refit,
     author,
     migrate,
     war_room,

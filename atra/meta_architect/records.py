@@ -159,11 +159,15 @@ class Proposals:
 
 @dataclass(frozen=True)
 class Area:
-    """What the search may change: files in order of suspicion, and how many places of each are suspect."""
+    """What the search may change: files in order of suspicion, and how many places of each are suspect.
+
+    `learned` are factors on the shares of templates, which all shards take alike (see `experience`).
+    """
 
     paths: tuple[str, ...]
     places: int
     shards: int
+    learned: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def candidates(
         sources: text of each file that the diagnosis may name, by path; files that cannot be read are left out.
         diagnosis: places and what the failing tests said.
         templates: what to try; the whole registry unless told otherwise.
-        hints: factors on the share of templates, by a template's or a family's name; 0 leaves one out.
+        hints: factors on the share of templates, by a template's name and by its family's; 0 leaves one out.
         weights: of what was learned; those that are shipped unless told otherwise, none to do without.
     """
     shares = shares_of(templates, hints or {})
@@ -95,7 +95,7 @@ def shard(stream: Iterable[T], index: int, shards: int) -> Iterator[T]:
 
 def shares_of(templates: Sequence[Template], hints: Mapping[str, float]) -> list[tuple[Template, float]]:
     """Return the templates, each with its part of all shares."""
-    shares = [(item, item.share * hints.get(item.name, hints.get(item.family, 1.0))) for item in templates]
+    shares = [(item, item.share * hints.get(item.name, 1.0) * hints.get(item.family, 1.0)) for item in templates]
     whole = sum(share for _, share in shares)
     return [(item, share / whole) for item, share in shares if share > 0]
 

@@ -115,6 +115,15 @@ steps = Table(
     CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="leased_until"),
 )
 
+experiences = Table(  # what verified repairs teach of templates; the newest is in use, rows are only added
+    "experiences",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("factors", JSONB, nullable=False),  # by template, on its share; empty where the shares stay as shipped
+    Column("figures", JSONB, nullable=False),
+    Column("learned_at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
 model_calls = Table(
     "model_calls",
     metadata,

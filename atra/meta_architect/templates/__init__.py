@@ -35,8 +35,8 @@ TEMPLATES: tuple[Template, ...] = (
     Template("negation", "operator", 75, operators.negation),
     Template("sign", "operator", 60, operators.sign),
     # binary operand 174, shared among the ways in which an operand is wrong
-    Template("off-by-one", "number", 60, numbers.off_by_one),
-    Template("scale", "number", 20, numbers.scale),
+    Template("off-by-one", "step", 60, numbers.off_by_one),
+    Template("scale", "step", 20, numbers.scale),
     Template("swapped-operands", "shape", 30, expressions.swapped_operands),
     Template("dropped-operand", "shape", 40, expressions.dropped_operand),
     Template("added-term", "shape", 40, expressions.added_term),

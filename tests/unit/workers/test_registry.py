@@ -34,7 +34,7 @@ TASKS = {
 }  # fmt: skip
 
 COMMANDS = {
-    "repair", "author", "migrate-target", "war-room", "runs", "show", "cancel", "revert", "report", "failures",
+    "repair", "refit", "author", "migrate-target", "war-room", "runs", "show", "cancel", "revert", "report", "failures",
     "up", "status", "doctor", "demo", "brain", "cache", "distill", "precache", "ask", "scout", "trends",
 }  # fmt: skip
 
