@@ -7,6 +7,7 @@ chain, so that sending a whole chain again is always safe.
 import contextlib
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -86,6 +87,8 @@ class Work:
         self._runs = runs
         self._lease_s = wired.settings.lease_s
         self._over = threading.Event()
+        self._held_until_s = time.monotonic() + self._lease_s
+        self._lost = False
         self._progress: Mapping[str, Any] | None = None
         self._cancelled = False
 
@@ -110,8 +113,20 @@ class Work:
         self._runs.got_further(self.claim)
 
     def over(self) -> bool:
-        """Return whether to stop: the run was cancelled, or the step is somebody else's by now."""
+        """Return whether to stop: the run was cancelled, or the step is somebody else's by now, or may be.
+
+        It may be once no heartbeat was written for as long as the lease is, whatever keeps the database from answering.
+        """
+        if not self._over.is_set() and time.monotonic() > self._held_until_s:
+            log.warning("no heartbeat for as long as the lease is", lease_s=self._lease_s)
+            self._lost = True
+            self._over.set()
         return self._over.is_set()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the step was told to stop since nobody could say that its lease holds: it came to no result."""
+        return self._lost
 
     @property
     def cancelled(self) -> bool:
@@ -125,12 +140,14 @@ class Work:
 
         def beat() -> None:
             while not done.wait(self._lease_s / 3):
+                asked_s = time.monotonic()
                 try:
                     pulse = self._runs.heartbeat(self.claim, self._lease_s, self._progress)
                 except AtraError as error:
                     log.warning("no heartbeat", error=str(error))
                     continue
                 self._cancelled = self._cancelled or pulse.cancelled
+                self._held_until_s = asked_s + self._lease_s
                 if not pulse.held or pulse.cancelled:
                     self._over.set()
 
@@ -175,6 +192,8 @@ def run_step(name: str, run_id: str, shard: int, work_on: StepFunction, *, attem
     try:
         with work.heartbeat():
             output, ending = work_on(work)
+        if work.lost:
+            raise LeaseLost(run_id, name)
         if work.cancelled and not (ending and ending.outcome in _LANDED):  # what has landed is told
             ending = CANCELLED
         wired.runs.settle(claim, None if output is None else to_json(output), ending)
@@ -230,12 +249,15 @@ def _fail(work: Work, facts: dict[str, Any], outcome: str) -> None:
     """End the run with this error and outcome, or let it go on without a step that may be excused; log it.
 
     A step that is cancelled may stop with an error; then the run is cancelled and not in error. A lease that was lost
-    meanwhile leaves all that to the one who has it.
+    meanwhile leaves all that to the one who has it, or will have it.
     """
     known = isinstance(sys.exception(), (AtraError, BudgetSpent))  # its sentence says it all
     facts = work.wired.redactor.value(facts)
     why = str(facts["error"])
     (log.error if known else log.exception)("step failed", **facts)
+    if work.lost:
+        log.warning("step lost", error=str(LeaseLost(work.run.id, work.claim.name)))
+        return
     try:
         if work.claim.excusable and not work.cancelled:
             work.wired.runs.excuse(work.claim, why)

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from sqlalchemy import text
 
 from atra.core.errors import BoxFailed, BudgetSpent, NoTests, Permanent
 from atra.core.runs import Ending, Plan, Run, new_id
@@ -35,7 +36,10 @@ def until_over(work: Work) -> None:
 def cancelled_then(work: Work, wired: Wiring) -> None:
     """Have the run cancelled while the step works, and wait until the step knows."""
     wired.runs.cancel(work.run.id)
-    until_over(work)
+    until = time.monotonic() + 10
+    while not work.cancelled:
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_step_that_stops_with_an_error_because_it_was_cancelled_is_cancelled(wired: Wiring, run: Run):
@@ -49,6 +53,30 @@ def test_a_step_that_stops_with_an_error_because_it_was_cancelled_is_cancelled(w
         run_step("first", run.id, 0, step)
 
     assert wired.runs.get(run.id).outcome == "cancelled"
+
+
+@pytest.mark.parametrize("error", [None, NoTests("/shop")], ids=["result", "error"])
+def test_a_step_whose_heartbeat_is_not_written_in_time_stops_and_is_done_again(
+    wired: Wiring, run: Run, error: Exception | None
+):
+    """The database holds its heartbeat up until the lease is over; what the step has by then is no result."""
+
+    def step(work: Work):
+        with wired.engine.begin() as db:
+            db.execute(text("SELECT id FROM runs WHERE id = :id FOR UPDATE"), {"id": run.id})
+            until_over(work)
+        if error:
+            raise error
+        return {"half": True}, Ending("not_fixed", "nothing was found")
+
+    with pytest.raises(type(error) if error else Ignore):
+        run_step("first", run.id, 0, step)
+    lost = wired.runs.steps(run.id)[0]
+    time.sleep(0.35)
+    run_step("first", run.id, 0, lambda work: ({"whole": work.claim.fence}, None))
+
+    assert (lost.state, lost.output, wired.runs.get(run.id).state) == ("leased", None, "open")
+    assert wired.runs.outputs(run.id, "first") == [{"whole": 2}]
 
 
 @pytest.mark.parametrize(("outcome", "told"), [("fixed", "fixed"), ("not_fixed", "cancelled"), (None, "cancelled")])
