@@ -5,7 +5,7 @@ forget the last of them, never an entry. All instants are the database's.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from random import uniform
@@ -33,7 +33,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from atra.core.errors import DatabaseUnavailable
 from atra.core.records import from_json, to_json
@@ -122,6 +122,8 @@ _rows = (
 _moment = select(_horizon).subquery("moment")
 _PAGE = select(text("moment.horizon"), _rows).select_from(_moment.outerjoin(_rows, true()))
 _PAGE = _PAGE.order_by(_rows.c.written, _rows.c.id)
+_TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 _CLUSTER = text(
     "SELECT system_identifier || '/' || oid FROM pg_control_system(), pg_database WHERE datname = current_database()"
 )
@@ -298,9 +300,11 @@ class CacheStore:
         with ExitStack() as held:
             with told():
                 db = held.enter_context(closing(self._apart.connect()))
-                free = db.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
-                first = bool(free.scalar_one())
+                first = bool(db.execute(_TRY_LOCK, {"name": name}).scalar_one())
             yield first
+            if first:  # a closed connection's lock stays until the server notices: the next one would find it held
+                with suppress(SQLAlchemyError):  # whoever lost the connection has lost the lock with it
+                    db.execute(_UNLOCK, {"name": name})
 
     # What a view asks for, see `atra.semantic_cache.view.Rows`
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -110,6 +111,14 @@ def test_two_judges_do_not_ask_the_same(wired: Wiring) -> None:
             assert judge() == 0
         assert judge() == 1
         assert len(server.requests) == 1
+
+
+def test_a_judge_that_ends_makes_way_at_once(wired: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atra.storage.cache.closing", nullcontext)  # the server has not yet noticed that it is closed
+    with wired.cache_store.alone("cache.judge") as first, wired.cache_store.alone("cache.judge") as second:
+        assert (first, second) == (True, False)
+    with wired.cache_store.alone("cache.judge") as first:
+        assert first
 
 
 def test_a_question_without_a_vector_costs_the_others_nothing(wired: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
